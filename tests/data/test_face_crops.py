@@ -14,9 +14,6 @@ import mien
 from mien.data.reading_options import NO_FACE
 from mien.errors import DataError
 from mien.images import read_image
-from mien.workflows.load_data import load_data
-from mien.workflows.options import DataOptions
-from mien.workflows.reporter import SilentReporter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,7 +120,7 @@ def test_crops_of_faces_are_refused(tmp_path: Path, kind: str) -> None:
         ]
         data = tmp_path / "x.csv"
         data.write_text("\n".join([f"emotion,{pixels}", *rows]))
-    with pytest.raises(DataError, match=r"48x48 pixels.* already.* Leave detect out\."):
+    with pytest.raises(DataError, match=r"48x48 pixels.* already.* Leave `detect` out\."):
         mien.load(data, crop=crop)
 
 
@@ -131,7 +128,7 @@ def test_crops_of_faces_are_refused(tmp_path: Path, kind: str) -> None:
 def test_options_that_do_not_apply_to_drawn_faces_are_refused(option: str) -> None:
     given: Any = {"group": {"group": "folder"}, "crop": {"crop": crop}}[option]
     name = "detect" if option == "crop" else option
-    with pytest.raises(DataError, match=rf"to which {name} does not apply\. Leave {name} out"):
+    with pytest.raises(DataError, match=rf"to which `{name}` does not apply\. Leave `{name}` out"):
         mien.load("synthetic:7", **given)
 
 
@@ -145,13 +142,3 @@ def test_options_that_do_not_apply_to_sheets_are_refused(tmp_path: Path, option:
     ]
     with pytest.raises(DataError, match=r"folder of sheets .* not apply"):
         mien.load(tmp_path, **given)
-
-
-@pytest.mark.parametrize("given", [{"detect": True}, {"group": "folder"}, {"merge": "happy=joy"}])
-def test_options_that_a_data_set_cannot_follow_are_refused(given: Any) -> None:
-    dataset = mien.load((np.stack([photo(shade) for shade in SHADES]), list(LABELS)))
-    with pytest.raises(
-        DataError, match=rf"has its classes, groups and images already, so {next(iter(given))}"
-    ):
-        load_data(dataset, DataOptions(**given), SilentReporter())
-    assert load_data(dataset, DataOptions(), SilentReporter()) is dataset

@@ -112,9 +112,11 @@ def test_groups_of_a_frame_are_a_column_or_found_in_its_paths(tmp_path: Path) ->
     ):
         mien.load(frame, group="(nobody)")
     for group in ("nobody", "folder"):
-        with pytest.raises(DataError, match=r"group to be one of its columns \(image, label, person\), got"):
+        with pytest.raises(
+            DataError, match=r"`group` to be one of its columns \(image, label, person\), got"
+        ):
             mien.load(frame, group=group)
-    with pytest.raises(DataError, match="group to be one of its columns"):
+    with pytest.raises(DataError, match="`group` to be one of its columns"):
         mien.load(frame_of([png(level) for level in LEVELS]), group="(x)")
 
 

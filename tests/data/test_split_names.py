@@ -72,7 +72,7 @@ def test_classes_named_valid_and_invalid_are_read(tmp_path: Path) -> None:
     assert dataset.counts() == {"Training": {"invalid": 2, "valid": 2}}
     assert not dataset.divided
     fill(tmp_path / "people", ["valid/ann", "valid/ben", "invalid/ann"])
-    with pytest.raises(DataError, match=r"got 'invalid'.* give class_names to use them as classes"):
+    with pytest.raises(DataError, match=r"got 'invalid'.* give `class_names` to use them as classes"):
         mien.load(tmp_path / "people")
     chosen = mien.load(tmp_path / "people", class_names="valid,invalid", group="folder")
     assert chosen.counts() == {"Training": {"valid": 4, "invalid": 2}}

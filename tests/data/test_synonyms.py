@@ -51,8 +51,8 @@ def test_calm_and_neutral_are_two_classes(tmp_path: Path, kind: str) -> None:
     assert names_by_level(dataset) == list(RAVDESS)
     (note,) = dataset.left_out.notes()
     assert note == (
-        "'calm' and 'neutral' usually mean the same expression, but are separate classes here. To merge them: --merge "
-        "neutral=calm."
+        "'calm' and 'neutral' usually mean the same expression, but are separate classes here. To merge them: "
+        "`merge=neutral=calm`."
     )
     merged = mien.load(data, merge="neutral=calm")
     assert merged.label_set is FER2013

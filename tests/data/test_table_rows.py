@@ -54,7 +54,7 @@ def test_other_names_of_the_pixel_and_label_columns_are_known(tmp_path: Path, he
     path = table(tmp_path / "x.csv", [header, ["happy", pixels(1)], ["sad", pixels(2)]])
     assert mien.load(path).counts() == {"Training": {"happy": 1, "sad": 1}}
     numbers = table(tmp_path / "y.csv", [header, [3, pixels(1)], [4, pixels(2)]])
-    with pytest.raises(DataError, match=r"labels are numbers \(3 and 4\).* class_names"):
+    with pytest.raises(DataError, match=r"labels are numbers \(3 and 4\).* `class_names`"):
         mien.load(numbers)
 
 
@@ -153,5 +153,5 @@ def test_groups_of_a_table_are_found_in_its_paths(tmp_path: Path) -> None:
     groups = mien.load(path, group="(p[0-9])/").groups
     assert groups is not None
     assert groups.tolist() == ["p1", "p1", "p2"]
-    with pytest.raises(DataError, match=r"group to be one of its columns \(path, label\), got 'person'"):
+    with pytest.raises(DataError, match=r"`group` to be one of its columns \(path, label\), got 'person'"):
         mien.load(path, group="person")

@@ -44,7 +44,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("option", OPTIONS)
 def test_given_votes_refuse_other_classes_and_groups(tmp_path: Path, option: str, label_set: Any) -> None:
     path, given = fer2013(tmp_path), votes(tmp_path / "elsewhere")
-    with pytest.raises(DataError, match=rf"to which {option} does not apply\. Leave {option} out"):
+    with pytest.raises(DataError, match=rf"to which `{option}` does not apply\. Leave `{option}` out"):
         mien.load(path, label_set, votes=given, **OPTIONS[option])
 
 
@@ -52,20 +52,20 @@ def test_given_votes_refuse_other_classes_and_groups(tmp_path: Path, option: str
 def test_votes_beside_the_table_are_not_dropped(tmp_path: Path, option: str) -> None:
     path = fer2013(tmp_path)
     votes(tmp_path / "ferplus")
-    with pytest.raises(DataError, match=rf"FER\+ votes .* to which {option} does not apply"):
+    with pytest.raises(DataError, match=rf"FER\+ votes .* to which `{option}` does not apply"):
         mien.load(path, "ferplus", **OPTIONS[option])
     assert mien.load(path, "ferplus").labels.tolist() == [0] * 7
     assert mien.load(path, **OPTIONS[option]).votes is None  # the labels of FER2013
 
 
 def test_group_that_is_no_column_is_refused_with_votes_too(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="to which group does not apply"):
+    with pytest.raises(DataError, match="to which `group` does not apply"):
         mien.load(fer2013(tmp_path), votes=votes(tmp_path / "other"), group="no-such-column")
 
 
 @pytest.mark.parametrize("label_set", ["affectnet7", "affectnet8", "rafdb", "ckplus", "jaffe"])
 def test_votes_are_refused_for_other_label_sets(tmp_path: Path, label_set: str) -> None:
-    with pytest.raises(DataError, match=rf"label sets fer2013 and ferplus, got {label_set}\. Leave votes"):
+    with pytest.raises(DataError, match=rf"label sets fer2013 and ferplus, got {label_set}\. Leave `votes`"):
         mien.load(fer2013(tmp_path), label_set, votes=votes(tmp_path / "other"))
 
 

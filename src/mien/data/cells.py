@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.data.text_encoding import decode_word
 from mien.errors import DataError
 from mien.labels import quote
 from mien.quoting import quoted
@@ -36,7 +37,7 @@ def word_of(value: Any) -> str | None:
     """Return the text of a cell; `None` if it is empty."""
     if is_missing(value):
         return None
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return decode_word(value) if isinstance(value, bytes) else str(value)
 
 
 def label_of(value: Any, name: str) -> str | int | None:
@@ -120,7 +121,7 @@ def groups_of(
         return [word_of(value) or "" for value in column()]
     if files is None or group == "folder" or "(" not in group:
         named = ", ".join(map(str, columns))[:60]
-        raise DataError(f"{source}: expected group to be one of its columns ({named}), got {quote(group)}.")
+        raise DataError(f"{source}: expected `group` to be one of its columns ({named}), got {quote(group)}.")
     from mien.data.folders import find_groups
 
     found = find_groups([(name, name) for name in files], group, source)

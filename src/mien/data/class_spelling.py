@@ -69,7 +69,7 @@ def doubtful_notes(chosen: LabelSet, classes: Sequence[str]) -> tuple[str, ...]:
         return ()
     alike = tuple(
         f"{' and '.join(map(quote, names))} usually mean the same expression, but are separate classes here. To merge "
-        f"them: --merge {target}={','.join(name for name in names if name != target)}."
+        f"them: `merge={target}={','.join(name for name in names if name != target)}`."
         for names in _of_one_meaning(classes)
         for target in [next((name for name in names if name.lower() in FER2013.classes), names[0])]
     )
@@ -78,8 +78,8 @@ def doubtful_notes(chosen: LabelSet, classes: Sequence[str]) -> tuple[str, ...]:
         return alike
     what = "is" if len(strange) == 1 else "are"
     note = (
-        f"{' and '.join(map(quote, strange))} {what} not a usual name of an expression and became a class of the data's "
-        f"own. If it is a spelling error, merge it: --merge CLASS={strange[0]}."
+        f"{' and '.join(map(quote, strange))} {what} not a usual name of an expression and became a class of its own. "
+        f"If it is a spelling error, merge it: `merge=CLASS={strange[0]}`."
     )
     return (*alike, note)
 

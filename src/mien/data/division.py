@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, UNLABELLED
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, UNLABELED
 from mien.data.digests import images_digest
 from mien.data.inspection import without_copies
 from mien.data.reading_options import SHARES
@@ -38,7 +38,7 @@ def divide(dataset: Dataset, shares: Sequence[float] = SHARES, seed: int = 0) ->
         DataError: If a class has too few images or groups to have one in each split with a share above 0.
     """
     labels = dataset.labels
-    known = labels != UNLABELLED
+    known = labels != UNLABELED
     wanted = np.asarray(shares, np.float64)
     place = assign(dataset, wanted, seed)
     split = np.array(SPLITS)[place]

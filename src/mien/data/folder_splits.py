@@ -44,7 +44,7 @@ def splits_of_folders(folders: Sequence[Path], class_names: Any = None) -> dict[
         if folder not in splits:
             raise DataError(
                 f"{folder}: expected a folder named train, val or test as its neighbors are, got "
-                f"{quote(folder.name)}. Move it into one of them, or away; or give class_names to use them as classes."
+                f"{quote(folder.name)}. Move it into one of them, or away; or give `class_names` to use them as classes."
             )
     return splits
 
@@ -84,14 +84,14 @@ def require_classes_above(root: Path, folders: Sequence[Path]) -> None:
     if len(set.union(*apart.values())) > 1 or (len(repeated) > 1 and any(apart.values())):
         raise DataError(
             f"{root}: expected folders of classes, found folders that seem to be splits ({named[:80]}). Name them "
-            "train, val and test, each with the folders of the classes in it; or give class_names to use them as "
+            "train, val and test, each with the folders of the classes in it; or give `class_names` to use them as "
             "classes."
         )
     if len({parse_word(name, FERPLUS) for name in repeated} - {None}) > 1:
         raise DataError(
             f"{root}: expected folders of classes, found folders ({named[:80]}) that each contain the classes "
             f"{', '.join(sorted(repeated)[:_LISTED])[:80]}. Put the folders of the classes above them; or give "
-            "class_names to use them as classes."
+            "`class_names` to use them as classes."
         )
 
 

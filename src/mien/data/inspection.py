@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, UNLABELLED
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, UNLABELED
 from mien.data.requirements import require_classes, require_splits, require_trainable
 from mien.data.units import assign, group_ids, shared_groups, units_of
 from mien.errors import DataError
@@ -232,7 +232,7 @@ def _held_out_images(training: Dataset, fraction: float, seed: int) -> NDArray[n
     ids = group_ids(training.images)
     labels = training.labels
     mixed = _labels_differ(ids, labels + 1)  # a copy without a label counts as a different label here
-    movable = ~mixed[ids] & (labels != UNLABELLED)
+    movable = ~mixed[ids] & (labels != UNLABELED)
     rng = np.random.default_rng(seed)
     moved = np.zeros(len(training), np.bool_)
     for label in range(len(training.label_set)):
@@ -251,7 +251,7 @@ def _held_out_groups(training: Dataset, fraction: float, seed: int) -> NDArray[n
         here = labels == label
         if here.any() and not (here & ~moved).any():  # the only group with a class stays
             moved &= units != units[here][0]
-    return np.asarray(moved & (labels != UNLABELLED))
+    return np.asarray(moved & (labels != UNLABELED))
 
 
 def _draw_groups(ids: NDArray[np.int64], n: int, fraction: float, rng: np.random.Generator) -> list[int]:
@@ -283,8 +283,8 @@ def _labels_differ(ids: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray
     """Return for each group whether its images have different labels; images without a label are ignored."""
     count = int(ids.max(initial=-1)) + 1
     lowest = np.full(count, np.iinfo(np.int64).max)
-    highest = np.full(count, UNLABELLED, np.int64)
-    known = labels != UNLABELLED
+    highest = np.full(count, UNLABELED, np.int64)
+    known = labels != UNLABELED
     np.minimum.at(lowest, ids[known], labels[known])
     np.maximum.at(highest, ids[known], labels[known])
     return np.asarray(lowest < highest)

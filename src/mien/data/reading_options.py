@@ -146,7 +146,7 @@ def refuse_unused(options: ReadOptions, what: str, *names: str) -> None:
         DataError: If one of them is given.
     """
     if given := [name for name in names if getattr(options, name)]:
-        told = " and ".join("detect" if name == "crop" else name for name in given)
+        told = " and ".join("`detect`" if name == "crop" else f"`{name}`" for name in given)
         raise DataError(
             f"{what}, to which {told} {'does' if len(given) == 1 else 'do'} not apply. Leave {told} out."
         )

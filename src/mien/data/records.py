@@ -13,7 +13,7 @@ from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
 from mien.data.cells import separate_groups
 from mien.data.class_spelling import is_same_class
 from mien.data.classes import choose_classes
-from mien.data.dataset import TRAINING, UNLABELLED, Dataset, LeftOut
+from mien.data.dataset import TRAINING, UNLABELED, Dataset, LeftOut
 from mien.data.reading_options import NO_FACE
 from mien.data.splits import splits_of_names
 from mien.errors import DataError, MienError
@@ -39,7 +39,7 @@ class _Classes:
 
     Args:
         label_set: the classes.
-        index: the class index of each row, int64 (n,); `UNLABELLED` or `_LEFT_OUT` for rows without one.
+        index: the class index of each row, int64 (n,); `UNLABELED` or `_LEFT_OUT` for rows without one.
         notes: sentences for the user.
         left_out: number of rows that are left out, by class.
     """
@@ -65,6 +65,7 @@ class Records:
         split: the split of all rows if `splits` is `None`; `None` for data without splits.
         names: class names that the source itself defines, by number.
         files: the path of each row's image as given in the source, if images are files.
+        notes: sentences about how the source was read, for the user.
     """
 
     source: str
@@ -76,6 +77,7 @@ class Records:
     split: str | None = None
     names: Mapping[int, str] = field(default_factory=dict)
     files: Sequence[str] | None = None
+    notes: tuple[str, ...] = ()
 
     def to_dataset(
         self, options: ReadOptions, progress: Callable[[int, int], object] | None = None
@@ -121,8 +123,8 @@ class Records:
             files=None if self.files is None else np.array(self.files, np.str_)[kept],
             divided=self.splits is not None or self.split is not None,
             left_out=LeftOut(
-                tuple(unreadable), chosen=int((index == _LEFT_OUT).sum()), remarks=(*classes.notes, *group_notes),
-                without_face=tuple(faceless), classes=classes.left_out,
+                tuple(unreadable), chosen=int((index == _LEFT_OUT).sum()), without_face=tuple(faceless),
+                remarks=(*self.notes, *classes.notes, *group_notes), classes=classes.left_out,
             ),
         )  # fmt: skip
         return dataset if read.all() else dataset.select(read)
@@ -156,7 +158,7 @@ class Records:
         training = {word for word, its in zip(words, split, strict=True) if word and its == TRAINING}
         if not present:
             wanted = options.label_set or FER2013
-            codes = {None: UNLABELLED, LEAVE_OUT: _LEFT_OUT}
+            codes = {None: UNLABELED, LEAVE_OUT: _LEFT_OUT}
             return _Classes(wanted, np.array([codes[word] for word in words], np.int64), notes)
         label_set = options.label_set if numbers else options.label_set_for_words
         complete = self.fer2013 and numbers and set(present) <= set(FER2013.classes) and not options.merge
@@ -175,7 +177,7 @@ class Records:
             merge=options.merge,
             in_training=training - {LEAVE_OUT} or None,
         )
-        codes = {None: UNLABELLED, LEAVE_OUT: _LEFT_OUT}
+        codes = {None: UNLABELED, LEAVE_OUT: _LEFT_OUT}
         codes |= {word: _LEFT_OUT if code is None else code for word, code in chosen.index.items()}
         index = np.array([codes[word] for word in words], np.int64)
         unused = [
@@ -207,7 +209,7 @@ class Records:
             count = Counter(self.labels)[unnamed[0]]
             raise DataError(
                 f"{self.source}: found {counted(count, 'row')} with the label {unnamed[0]}, which "
-                f"the class names do not name. Name it, or leave its images out with {LEAVE_OUT!r} in its place."
+                f"`class_names` does not name. Name it, or leave its images out with {LEAVE_OUT!r} in its place."
             )
         return names, notes, False
 
@@ -239,7 +241,7 @@ class Records:
         if isinstance(image, np.ndarray) and max(image.shape[:2]) <= CROP_SIZE:
             raise DataError(
                 f"{self.source}: expected whole photos for the face detection, got images of "
-                f"{image.shape[1]}x{image.shape[0]} pixels, which are crops of faces already. Leave detect out."
+                f"{image.shape[1]}x{image.shape[0]} pixels, which are crops of faces already. Leave `detect` out."
             )
 
     def _crop(self, row: int, options: ReadOptions) -> NDArray[np.uint8] | str:
@@ -273,7 +275,7 @@ def _note_selection(source: str, own: Mapping[int, str], names: Mapping[int, str
     told = ", ".join(f"{number}={name[:40]}" for number, name in list(own.items())[:8])
     numbered = ",".join(f"{number}={name}" for number, name in names.items())[:200]
     note = (
-        f"{source}: its numbers have names already ({told}), so class_names choose the classes and their order. To "
+        f"{source}: its numbers have names already ({told}), so `class_names` chooses the classes and their order. To "
         f"give the numbers other names, write each number: {numbered}."
     )
     return (note,)
@@ -296,4 +298,4 @@ def note_renamed(source: str, own: Mapping[int, str] | None, names: Mapping[int,
     told = ", ".join(
         f"{number} ({own[number][:40]}) is read as {name[:40]}" for number, name in list(other.items())[:8]
     )
-    return (f"{source}: class_names replace the names that the data give to their numbers: {told}.",)
+    return (f"{source}: `class_names` replaces the names that the data give to their numbers: {told}.",)

@@ -108,7 +108,7 @@ def split_of_table(name: str) -> str | None:
     found = splits_within(stem_of_table(name))
     if len(found) > 1:
         raise DataError(
-            f"{name}: expected a file name that tells one split, got one for {' and '.join(sorted(found))}. Rename it, "
+            f"{name}: expected a file name with one split, got one with {' and '.join(sorted(found))}. Rename it, "
             "or add a column Usage."
         )
     return found.pop() if found else None

@@ -17,6 +17,7 @@ from mien.data.general_table import has_other_rows, has_words, is_general, read_
 from mien.data.reading_options import refuse_unused
 from mien.data.records import note_renamed
 from mien.data.table_files import is_fer2013
+from mien.data.text_encoding import TextEncodingError
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS, LABEL_SETS, meaning
 
@@ -53,6 +54,8 @@ def read_tables(
             raise
         try:
             dataset = read_general(tables, options, str(place), progress)
+        except TextEncodingError:
+            raise
         except DataError:
             if any(map(has_other_rows, tables)):
                 raise
@@ -79,7 +82,7 @@ def _refuse_with_votes(
     if votes is not None and options.label_set not in {None, FER2013, FERPLUS}:
         raise DataError(
             f"{place}: the FER+ votes are for the label sets {FER2013.name} and {FERPLUS.name}, got "
-            f"{options.label_set.name if options.label_set else ''}. Leave votes or the label set out."
+            f"{options.label_set.name if options.label_set else ''}. Leave `votes` or `label_set` out."
         )
     if votes is None:
         if options.label_set is not FERPLUS or not all(map(is_fer2013, tables)):
@@ -130,7 +133,7 @@ def _load_fer2013(
     if order is not None:
         if votes is not None:
             raise DataError(
-                f"{place}: the FER+ votes belong to FER2013's own table. Leave votes or class_names out."
+                f"{place}: the FER+ votes belong to FER2013's own table. Leave `votes` or `class_names` out."
             )
         table = read(tables, classes=ANY_NUMBER, progress=progress)
         dataset = table.to_dataset(options.label_set or table.label_set(order), str(place), order)
@@ -176,5 +179,5 @@ def find_votes(folder: Path) -> Path:
             return place / "fer2013new.csv"
     raise DataError(
         f"{folder}: expected the FER+ votes (fer2013new.csv or FER2013Train/label.csv) beside the table, "
-        "found none. Get them at https://github.com/microsoft/FERPlus and name them with --votes PATH."
+        "found none. Get them at https://github.com/microsoft/FERPlus and give them with `votes=PATH`."
     )

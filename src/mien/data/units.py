@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.dataset import UNLABELLED
+from mien.data.dataset import UNLABELED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +68,7 @@ def assign(dataset: Dataset, shares: NDArray[np.float64], seed: int) -> NDArray[
     classes = len(dataset.label_set)
     count = int(units.max()) + 1
     table = np.zeros((count, classes))  # images of each class in each unit
-    known = labels != UNLABELLED
+    known = labels != UNLABELED
     np.add.at(table, (units[known], labels[known]), 1)
     totals = table.sum(axis=0)
     target = shares[:, None] * totals[None, :]  # (parts, classes)
