@@ -135,47 +135,25 @@ def test_the_commands_detect_faces_and_keep_the_crops(
 
     monkeypatch.setattr(loading, "make_cropper", lambda: crop)
     write_photos(tmp_path / "photos", {"happy/none.png": 0, "happy/a.png": 50, "sad/a.png": 60})
-    photos = str(tmp_path / "photos")
-    names = ["happy/a.png.png", "sad/a.png.png"]
+    photos, names = str(tmp_path / "photos"), ["happy/a.png.png", "sad/a.png.png"]
     assert run(["data", "check", photos, "--detect", "--keep-crops", str(tmp_path / "one"), "--no-plot"]) == 0
     printed = "".join(capsys.readouterr())
     assert "1 photo has no face that was found" in " ".join(printed.split())
     assert sorted(saved(tmp_path / "one")) == names
-    assert (
-        run(
-            [
-                "evaluate",
-                "small",
-                "--data",
-                photos,
-                "--detect",
-                "--keep-crops",
-                str(tmp_path / "two"),
-                "--json",
-            ]
-        )
-        == 0
-    )
+    given = ["--data", photos, "--detect", "--keep-crops", str(tmp_path / "two"), "--json"]
+    assert run(["evaluate", "tiny", *given]) == 0
     assert sorted(saved(tmp_path / "two")) == names
-    assert (
-        run(
-            [
-                "evaluate",
-                "small",
-                "tiny",
-                "--data",
-                photos,
-                "--detect",
-                "--keep-crops",
-                str(tmp_path / "three"),
-            ]
-        )
-        == 0
-    )
-    assert sorted(saved(tmp_path / "three")) == names
     capsys.readouterr()
-    assert run(["data", "check", photos, "--keep-crops", str(tmp_path / "four")]) == 2
+    assert run(["data", "check", photos, "--keep-crops", str(tmp_path / "three")]) == 2
     assert "Expected --detect with --keep-crops" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_crops_of_a_comparison_are_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "make_cropper", lambda: crop)
+    photos = write_photos(tmp_path / "photos", {"happy/none.png": 0, "happy/a.png": 50, "sad/a.png": 60})
+    mien.compare("tiny", "small", photos, detect=True, keep_crops=tmp_path / "crops")
+    assert saved(tmp_path / "crops") == {"happy/a.png.png": 50, "sad/a.png.png": 60}
 
 
 def test_a_folder_for_crops_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
