@@ -84,7 +84,7 @@ def read_general(
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
             for member in members:
                 decoder = TextDecoder(member.name)
-                header, lines = _open(member.name, member.stream, decoder)
+                header, lines = open_rows(member.name, member.stream, decoder)
                 split = split_of_table(member.inner) or split_of_table(path.name)
                 told |= split is not None or header.split is not None
                 fer2013 &= header.is_fer2013
@@ -101,7 +101,7 @@ def read_general(
     return records.to_dataset(options, progress)
 
 
-def _open(
+def open_rows(
     name: str, stream: IO[bytes], decoder: TextDecoder | None = None
 ) -> tuple[TableHeader, Iterator[list[str]]]:
     """Return the header of a table and its rows."""
@@ -151,7 +151,7 @@ def _read_rows(
         except DataError as error:
             raise DataError(f"{name} row {number} (counted from 1 below the header): {error}") from None
         rows.files.append("" if header.path is None else fields[header.path].strip())
-        rows.labels.append(None if header.label is None else _label_of(fields[header.label]))
+        rows.labels.append(None if header.label is None else label_in(fields[header.label]))
         told = fields[header.split].strip() if header.split is not None else split
         rows.splits.append(told or split)
         groups.append("" if at is None else fields[at].strip())
@@ -160,7 +160,8 @@ def _read_rows(
         rows.groups += groups_of(group, header.names, lambda: groups, files, name)
 
 
-def _label_of(text: str) -> str | int | None:
+def label_in(text: str) -> str | int | None:
+    """Return the label in a cell: a word or a number; `None` if it is empty."""
     text = text.strip()
     if not text:
         return None
@@ -214,13 +215,13 @@ def has_other_rows(path: Path) -> bool:
     words: Counter[str] = Counter()
     try:
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
-            header, lines = _open("", next(members).stream)
+            header, lines = open_rows("", next(members).stream)
             for number, fields in enumerate(islice(lines, _ROWS_PEEKED)):
                 if number == 0 and header.pixels is not None:
                     side = math.isqrt(count := len(fields[header.pixels].split()))
                     if side * side == count and side != CROP_SIZE and _SMALLEST <= side <= _LARGEST:
                         return True
-                label = None if header.label is None else _label_of(fields[header.label])
+                label = None if header.label is None else label_in(fields[header.label])
                 if isinstance(label, str) and meaning(label) is None:
                     words[label] += 1
     except (DataError, OSError, StopIteration, IndexError, csv.Error):
@@ -232,8 +233,8 @@ def has_words(path: Path) -> bool:
     """Return whether the first label of a table is a word."""
     try:
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
-            header, lines = _open("", next(members).stream)
-            label = None if header.label is None else _label_of(next(lines)[header.label])
+            header, lines = open_rows("", next(members).stream)
+            label = None if header.label is None else label_in(next(lines)[header.label])
     except (DataError, OSError, StopIteration, IndexError, csv.Error):
         return False
     return isinstance(label, str)
@@ -264,6 +265,6 @@ def find_image_tables(folder: Path) -> list[Path]:
 def _peek(path: Path) -> TableHeader | None:
     try:
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
-            return _open("", next(members).stream)[0]
+            return open_rows("", next(members).stream)[0]
     except (DataError, OSError, StopIteration):
         return None

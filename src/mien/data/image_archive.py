@@ -55,6 +55,16 @@ def must_be_unpacked(path: Path) -> bool:
     return False
 
 
+def class_folder_names(path: Path) -> set[str]:
+    """Return the names of the folders that directly contain images in a zip archive; empty for other files."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return set()
+        return {PurePosixPath(name).parent.name for name in _names(path) if _is_image(name)} - {""}
+    except _BROKEN:
+        return set()
+
+
 def _names(path: Path) -> Iterator[str]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:

@@ -117,7 +117,7 @@ def split_of_table(name: str) -> str | None:
 def stem_of_table(name: str) -> str:
     """Return the file name of a table without its suffixes."""
     return re.sub(
-        r"(\.(csv|tsv|txt|parquet|gz|xz|bz2|zip|tar|tgz))+$", "", base_name(name), flags=re.IGNORECASE
+        r"(\.(csv|tsv|txt|lst|parquet|npz|gz|xz|bz2|zip|tar|tgz))+$", "", base_name(name), flags=re.IGNORECASE
     )
 
 
