@@ -16,7 +16,7 @@ from mien.card import ModelCard
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.data.division import divide_alike, record_division
 from mien.data.reading_options import parse_shares
-from mien.errors import DataError, ModelError
+from mien.errors import DataError
 from mien.evaluation.evaluation import Evaluation
 from mien.files import write_text
 from mien.labels import FER2013
@@ -283,14 +283,3 @@ def test_scores_on_other_data_do_not_replace_the_test_scores_of_a_run(
     assert drawn.folder == run / "synthetic-70-1-PrivateTest"
     shutil.copy(done.folder / "evaluation.json", run / PRIVATE_TEST)  # as written by an older version
     assert list_runs(tmp_path)[0]["test_accuracy"] is None
-
-
-def test_comparing_models_without_a_common_label_set_is_refused(faces: Path, tmp_path: Path) -> None:
-    def named(name: str, labels: tuple[str, ...], label_set: str) -> Path:
-        return make_onnx(tmp_path / name, ModelCard(name, labels, label_set))
-
-    seven = FER2013.classes
-    one = named("one.onnx", seven, "fer2013")
-    other = named("other.onnx", (*seven[:4], "bored", "calm", "tired"), "custom")
-    with pytest.raises(ModelError, match="no label set in common, so each has to be evaluated by itself"):
-        compare_models(one, other, faces, reporter=Told())

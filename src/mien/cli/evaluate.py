@@ -179,6 +179,8 @@ def _compare(first: str, second: str, data: str | None, options: EvaluateOptions
         )
     out.print(f"{'loss':<18}{one.loss:>{width}.4f}  {other.loss:>{width}.4f}  {other.loss - one.loss:+.4f}")
     for label in one.labels:
+        if not one.per_class[label]["support"]:  # a class of one model only
+            continue
         a, b = (evaluation.per_class[label]["f1"] for evaluation in (one, other))
         out.print(f"{f'F1 {label}'[:17]:<18}{a:>{width}.3f}  {b:>{width}.3f}  {b - a:+.3f}")
     test = found.mcnemar

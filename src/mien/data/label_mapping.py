@@ -23,11 +23,13 @@ class LabelMapping:
         classes: the class of the model for each class of the data; `None` if it has none.
         left_out: number of images left out, by class.
         unused: classes of the model that are not in the data; predicting them counts as an error.
+        models: number of models; 2 if the classes are those of two models that are compared.
     """
 
     classes: dict[str, str | None]
     left_out: dict[str, int]
     unused: tuple[str, ...]
+    models: int = 1
 
     @property
     def is_trivial(self) -> bool:
@@ -41,12 +43,15 @@ class LabelMapping:
     def sentences(self) -> list[str]:
         """Return sentences about the mapping, for the user."""
         told = []
+        ours, lacking = ("the model", "the model does not have")
+        if self.models > 1:
+            ours, lacking = "the models", "not both models have"
         renamed = [f"{old} as {new}" for old, new in self.classes.items() if new is not None and old != new]
         if renamed:
-            told.append(f"Classes of the data are read as those of the model: {', '.join(renamed)}.")
+            told.append(f"Classes of the data are read as those of {ours}: {', '.join(renamed)}.")
         if self.left_out:
             counts = ", ".join(f"{name} {count:,}" for name, count in self.left_out.items())
-            told.append(f"Left out are the images of classes that the model does not have: {counts}.")
+            told.append(f"Left out are the images of classes that {lacking}: {counts}.")
         if self.unused:
             told.append(
                 f"The data have no images of {', '.join(self.unused)}; predictions of these classes count as errors."
@@ -54,12 +59,16 @@ class LabelMapping:
         return told
 
 
-def map_to(dataset: Dataset, label_set: LabelSet) -> tuple[Dataset, LabelMapping]:
+def map_to(
+    dataset: Dataset, label_set: LabelSet, *, shared: int | None = None
+) -> tuple[Dataset, LabelMapping]:
     """Map a data set to the classes of another label set, by name and meaning.
 
     Args:
         dataset: the data.
         label_set: the target label set.
+        shared: if two models are compared, how many of its classes, the first ones, both of them have; images of the
+            others are left out.
 
     Returns:
         The images of classes that have a counterpart (and those without a label), and the mapping.
@@ -67,13 +76,17 @@ def map_to(dataset: Dataset, label_set: LabelSet) -> tuple[Dataset, LabelMapping
     Raises:
         DataError: If fewer than two classes have a counterpart.
     """
+    usable = len(label_set) if shared is None else shared
     places = [find_class(name, label_set) for name in dataset.label_set.classes]
+    places = [place if place is not None and place < usable else None for place in places]
     counts = np.bincount(dataset.labels[dataset.labels >= 0], minlength=len(places))
-    shared = {place for place in places if place is not None}
-    if len(shared) < 2:
+    found_places = {place for place in places if place is not None}
+    if len(found_places) < 2:
+        whose = "the model's classes" if shared is None else "the classes that both models have"
+        names = ", ".join(label_set.classes[: min(usable, 10)])
         raise DataError(
-            f"{dataset.source}: expected data with two or more of the model's classes "
-            f"({', '.join(label_set.classes[:10])}), found {', '.join(dataset.label_set.classes[:10])}. Name the "
+            f"{dataset.source}: expected data with two or more of {whose} "
+            f"({names}), found {', '.join(dataset.label_set.classes[:10])}. Name the "
             "classes as the model does, or merge them into its classes with `merge`."
         )
     matrix = np.zeros((len(places), len(label_set)), np.float32)
@@ -90,7 +103,8 @@ def map_to(dataset: Dataset, label_set: LabelSet) -> tuple[Dataset, LabelMapping
     mapping = LabelMapping(
         {name: None if place is None else label_set.classes[place] for name, place in found.items()},
         {name: int(n) for (name, place), n in zip(found.items(), counts, strict=True) if place is None and n},
-        tuple(name for i, name in enumerate(label_set.classes) if i not in shared),
+        tuple(name for i, name in enumerate(label_set.classes) if i not in found_places),
+        models=1 if shared is None else 2,
     )
     return (mapped.select(~lost) if lost.any() else mapped), mapping
 

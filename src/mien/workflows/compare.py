@@ -11,21 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import DataError, ModelError
 from mien.html_table import html_table
 from mien.wording import counted
+from mien.workflows.comparison_inputs import open_sides
 from mien.workflows.crop_faces import require_crop_folder, save_crops
-from mien.workflows.evaluate_model import EvaluateOptions, open_and_read, run_evaluation
-from mien.workflows.load_model import open_model
+from mien.workflows.evaluate_model import EvaluateOptions, run_evaluation
 from mien.workflows.notebook import default_reporter
-from mien.workflows.reporter import Reporter, SilentReporter
+from mien.workflows.reporter import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mien.card import ModelCard
-    from mien.data.dataset import Dataset
     from mien.evaluation.evaluation import Evaluation
     from mien.evaluation.paired import Comparison
     from mien.workflows.options import ClassNames
@@ -104,6 +101,9 @@ def compare(
 ) -> Compared:
     """Evaluate two models on the same images and compare them with a paired bootstrap and McNemar's test.
 
+    If the models have different classes, the images of the classes that both have are used, and predictions of other
+    classes count as errors.
+
     Args:
         first: a model, as for `mien.evaluate`.
         second: another model.
@@ -125,7 +125,7 @@ def compare(
 
     Raises:
         DataError: If the data cannot be read.
-        ModelError: If a model cannot be opened, or the two do not have the same classes.
+        ModelError: If a model cannot be opened, or the two have fewer than two classes in common.
     """
     options = EvaluateOptions.of(
         split=split, flip_tta=flip_tta,
@@ -150,7 +150,7 @@ def compare_models(
 
     Raises:
         DataError: If the data cannot be read.
-        ModelError: If a model cannot be opened, or the two do not have the same classes.
+        ModelError: If a model cannot be opened, or the two have fewer than two classes in common.
     """
     return run_comparison(first, second, data, EvaluateOptions(**options), reporter or default_reporter())
 
@@ -162,111 +162,28 @@ def run_comparison(
 
     Raises:
         DataError: If the data cannot be read.
-        ModelError: If a model cannot be opened, or the two do not have the same classes.
+        ModelError: If a model cannot be opened, or the two have fewer than two classes in common.
     """
     from mien.evaluation.paired import compare as compare_evaluations
 
     require_crop_folder(options.data)
     keep, options = options.data.keep_crops, replace(options, write=False)
     options = replace(options, data=replace(options.data, keep_crops=None))
-    given = [data, data]
-    if data is None:
-        given[1], options = _data_of_run(first, options)
-    models, quiet = (first, second), _Once(reporter)
-    datasets = _same_images(models, given, options, quiet)
+    quiet = _Once(reporter)
+    sides = open_sides(first, second, data, options, quiet)
+    labels = (sides[0].labels, sides[1].labels)
     done = [
-        run_evaluation(model, source, replace(options, dataset=dataset), quiet)
-        for model, source, dataset in zip(models, given, datasets, strict=True)
+        run_evaluation(
+            side.model, side.data, replace(side.options, dataset=side.dataset, compared=labels), quiet
+        )
+        for side in sides
     ]
     if keep is not None and done[0].dataset is not None:
         save_crops(done[0].dataset, keep)
     one, other = (evaluated.evaluation for evaluated in done)
-    if one.labels != other.labels:
-        raise ModelError(
-            f"Expected two models with the same classes to compare, got {', '.join(one.labels)[:80]} and "
-            f"{', '.join(other.labels)[:80]}. {_remedy(*(evaluated.model.card for evaluated in done))}"
-        )
     for evaluated in done:
         reporter.evaluation(evaluated.evaluation, evaluated.model)
     return Compared(one, other, compare_evaluations(one, other))
-
-
-def _same_images(
-    models: tuple[Any, Any], given: list[Any], options: EvaluateOptions, reporter: Reporter
-) -> list[Dataset | None]:
-    """Return the data for each of two models, so that both are evaluated on the same images.
-
-    If one of them was trained on the data, its splits are used for both; if both were, with different splits, those of
-    the first are used, with a warning.
-
-    Returns:
-        The two data sets; `None` if the split is one that a run held out.
-    """
-    import numpy as np
-
-    from mien.evaluation.split_names import find_split
-
-    wanted = None if options.split is None else find_split(options.split)
-    whole = replace(options, split=None)  # without the tenth that a run held out
-    found = [
-        open_and_read(model, data, whole, reporter)[1] for model, data in zip(models, given, strict=True)
-    ]
-    if any(dataset.division for dataset in found):
-        found = [
-            dataset if dataset.division else _as_trained(model, source, whole) or dataset
-            for model, source, dataset in zip(models, given, found, strict=True)
-        ]
-    first, second = found
-    divided = [dataset for dataset in found if dataset.division]
-    alike = np.array_equal(first.images, second.images) and np.array_equal(first.split, second.split)
-    if divided and not alike:
-        if len(divided) > 1:
-            reporter.warning(
-                "Note: both models were trained on these images, with different splits. They are evaluated on the test "
-                "split of the first; the second was trained on some of it, so its scores may be too high."
-            )
-        return [divided[0], divided[0]]
-    return [dataset if wanted is None or (dataset.split == wanted).any() else None for dataset in found]
-
-
-def _as_trained(model: Any, data: Any, options: EvaluateOptions) -> Dataset | None:
-    """Return the data as read and divided for a model's training, if its reading options differ; else `None`."""
-    plain = replace(options.data, class_names=None, merge=None, group=None, detect=None)
-    if plain == options.data:
-        return None
-    try:
-        _, dataset = open_and_read(model, data, replace(options, data=plain), SilentReporter())
-    except DataError:
-        return None
-    return dataset if dataset.division else None
-
-
-def _data_of_run(first: Any, options: EvaluateOptions) -> tuple[str, EvaluateOptions]:
-    """Return the data that the first model was trained on and the options for reading them, but not for dividing them.
-
-    The second model may have been trained on the same data with another division, which its model card contains.
-    """
-    from mien.workflows.run_data import read_run_config
-    from mien.workflows.run_reading import data_options_of, require_path
-
-    loaded = open_model(first, options.model)
-    config = read_run_config(loaded.folder or loaded.path.parent)
-    if config is None:
-        raise ModelError(
-            f"{loaded.name}: no data to compare on, and the model is not in a run folder, which would "
-            "remember its data. Give them with `data=PATH`."
-        )
-    require_path(config, loaded.folder or loaded.path.parent)
-    reading = replace(data_options_of(config, options.data), shares=None, split_seed=None)
-    return config.path, replace(options, data=reading)
-
-
-def _remedy(first: ModelCard | None, second: ModelCard | None) -> str:
-    """Return what to do if two models predict in different classes."""
-    both = [name for name in first.label_sets if name in second.label_sets] if first and second else []
-    if both:
-        return f"Give a label set that both know: {' or '.join(f'`label_set={name}`' for name in both)}."
-    return "They have no label set in common, so each has to be evaluated by itself."
 
 
 class _Once(Reporter):

@@ -10,10 +10,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.errors import DataError
 from mien.labels import LabelSet
 from mien.wording import counted
 from mien.workflows.crop_faces import require_crop_folder, save_crops
-from mien.workflows.evaluation_classes import in_classes_of, own_label_set, reading_label_set
+from mien.workflows.evaluation_classes import (
+    CommonClasses,
+    in_classes_of,
+    may_have_other_classes,
+    own_label_set,
+    reading_label_set,
+    scored_classes,
+)
 from mien.workflows.evaluation_files import folder_for, require_replaceable, write_evaluation
 from mien.workflows.load_model import open_model
 from mien.workflows.notebook import default_reporter
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mien.data.dataset import Dataset
+    from mien.data.label_mapping import LabelMapping
     from mien.evaluation.evaluation import Evaluation
     from mien.workflows.loaded_model import LoadedModel
     from mien.workflows.options import ClassNames
@@ -47,6 +56,8 @@ class EvaluateOptions:
         write: whether files are written at all.
         dataset: the data, if they are already read and divided; their source must still be given, because it
             determines the label set.
+        compared: the class names of two models that are compared, one of which this is: if they are scored in different
+            classes, both are scored in the classes of both.
     """
 
     split: str | None = None
@@ -57,6 +68,7 @@ class EvaluateOptions:
     force: bool = False
     write: bool = True
     dataset: Dataset | None = None
+    compared: tuple[tuple[str, ...], tuple[str, ...]] | None = None
 
     @classmethod
     def of(
@@ -176,12 +188,19 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
     folder = _folder_of(loaded, split, options, data, dataset)
     if folder:
         require_replaceable(folder, force=options.force)
-    dataset, mapping = in_classes_of(loaded.labels, dataset, split)
+    predict, labels = loaded.probabilities, loaded.labels
+    mapping: LabelMapping | None
+    if common := _common_classes(options, dataset):
+        columns = common.columns[(options.compared or ()).index(labels)]
+        predict, labels = common.predictions(predict, columns), common.label_set.classes
+        dataset, mapping = common.map_data(dataset, split)
+    else:
+        dataset, mapping = in_classes_of(labels, dataset, split)
     for sentence in mapping.sentences() if mapping else ():
         reporter.warning(f"Note: {sentence}")
     with reporter.progress(f"Evaluating on {split}") as advance:
         evaluation = score(
-            loaded.probabilities, dataset, class_names=loaded.labels, split=split, model=str(loaded.path),
+            predict, dataset, class_names=labels, split=split, model=str(loaded.path),
             flip_tta=options.flip_tta, progress=advance,
         )  # fmt: skip
     if mapping:
@@ -194,6 +213,16 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
             problem = error
     reporter.evaluation(evaluation, loaded)
     return Evaluated(evaluation, loaded, folder, problem, whole)
+
+
+def _common_classes(options: EvaluateOptions, dataset: Dataset) -> CommonClasses | None:
+    """Return the classes of two models that are compared, if they would be scored in different ones; else `None`."""
+    if options.compared is None:
+        return None
+    first, second = options.compared
+    if scored_classes(first, dataset.label_set) == scored_classes(second, dataset.label_set):
+        return None
+    return CommonClasses.of(first, second)
 
 
 def open_and_read(
@@ -218,7 +247,27 @@ def open_and_read(
         return loaded, options.dataset
     split = PRIVATE_TEST if options.split is None else find_split(options.split)
     reading = replace(options.data, label_set=reading_label_set(label_set, loaded, data), keep_crops=None)
-    return loaded, find_data(loaded, DataRequest(data, reading, split), reporter)
+    return loaded, _find_data(loaded, DataRequest(data, reading, split), reporter, label_set)
+
+
+def _find_data(
+    loaded: LoadedModel, request: DataRequest, reporter: Reporter, given: str | LabelSet | None
+) -> Dataset:
+    """Read the data in the label set of the model, or, if they have other classes, in their own.
+
+    Args:
+        loaded: the model.
+        request: the data; its label set is that of the model if the model has a known one.
+        reporter: the reporter.
+        given: the label set that the user gave; the data are then read in no other.
+    """
+    try:
+        return find_data(loaded, request, reporter)
+    except DataError:
+        own = replace(request, options=replace(request.options, label_set=None))
+        if given is not None or request.options == own.options or not may_have_other_classes(request):
+            raise
+    return find_data(loaded, own, reporter)
 
 
 def _default_split(dataset: Dataset, loaded: LoadedModel, reporter: Reporter) -> str:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import DataError
-from mien.labels import BUNDLED_LABEL_SETS, CUSTOM, FER2013, FUSED, LabelSet, find_label_set, meaning
-from mien.workflows.load_data import is_dataset, is_synthetic
+from mien.errors import DataError, ModelError
+from mien.labels import BUNDLED_LABEL_SETS, CUSTOM, FER2013, FERPLUS, FUSED, LabelSet, find_label_set, meaning
+from mien.workflows.load_data import is_dataset, is_synthetic, load_data
+from mien.workflows.reporter import SilentReporter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mien.data.dataset import Dataset
     from mien.data.label_mapping import LabelMapping
     from mien.workflows.loaded_model import LoadedModel
+    from mien.workflows.run_data import DataRequest
 
 
 def own_label_set(data: Any) -> str | None:
@@ -62,6 +64,23 @@ def reading_label_set(
     return known if own_label_set(data) == FER2013.name else None
 
 
+def may_have_other_classes(request: DataRequest) -> bool:
+    """Return whether data that cannot be read in the label set of a model may be read in their own classes.
+
+    The FER+ votes are missing, not other classes, if a table for a model of FER+'s label set is one of FER2013.
+    """
+    data, options = request.data, request.options
+    if data is None or is_synthetic(data) or is_dataset(data) or options.votes is not None:
+        return False
+    if options.label_set != FERPLUS or not isinstance(data, str | Path):
+        return True
+    try:
+        load_data(data, replace(options, label_set=FER2013), SilentReporter())
+    except DataError:
+        return True
+    return False
+
+
 def in_classes_of(labels: Sequence[str], dataset: Dataset, split: str) -> tuple[Dataset, LabelMapping | None]:
     """Map a data set to the classes of a model; return it with the mapping, or `None` if the classes are the same.
 
@@ -70,11 +89,101 @@ def in_classes_of(labels: Sequence[str], dataset: Dataset, split: str) -> tuple[
     """
     from mien.data.label_mapping import map_to
 
-    ours = {meaning(name) or name.casefold() for name in labels}
-    theirs = {meaning(name) or name.casefold() for name in dataset.label_set.classes}
-    if ours == theirs and len(labels) == len(dataset.label_set):
+    classes = scored_classes(labels, dataset.label_set)
+    if classes == dataset.label_set.classes:
         return dataset, None
-    mapped, mapping = map_to(dataset, find_label_set(labels) or LabelSet(CUSTOM, tuple(labels)))
+    return _of_split(map_to(dataset, find_label_set(labels) or LabelSet(CUSTOM, classes)), dataset, split)
+
+
+def scored_classes(labels: Sequence[str], label_set: LabelSet) -> tuple[str, ...]:
+    """Return the classes in which a model is scored: those of the data if it has the same ones, else its own.
+
+    Args:
+        labels: the class names of the model.
+        label_set: the label set of the data.
+    """
+    ours = {meaning(name) or name.casefold() for name in labels}
+    theirs = {meaning(name) or name.casefold() for name in label_set.classes}
+    return label_set.classes if ours == theirs and len(labels) == len(label_set) else tuple(labels)
+
+
+@dataclass(frozen=True)
+class CommonClasses:
+    """The classes in which two models with different classes are compared.
+
+    Args:
+        label_set: the classes of both models, those first that both have.
+        shared: how many of them both models have; images of the others are left out.
+        columns: for the first and the second model, the index of each of its classes.
+    """
+
+    label_set: LabelSet
+    shared: int
+    columns: tuple[tuple[int, ...], tuple[int, ...]]
+
+    @classmethod
+    def of(cls, first: Sequence[str], second: Sequence[str]) -> CommonClasses:
+        """Match the classes of two models by name and meaning.
+
+        Args:
+            first: the class names of the first model.
+            second: the class names of the second model.
+
+        Raises:
+            ModelError: If they have fewer than two classes in common.
+        """
+        from mien.data.label_mapping import find_class
+
+        ours = LabelSet(CUSTOM, tuple(first))
+        found = [find_class(name, ours) for name in second]
+        both = sorted({place for place in found if place is not None})
+        if len(both) < 2:
+            raise ModelError(
+                "Expected two models with two or more classes in common to compare, got "
+                f"{', '.join(first)[:80]} and {', '.join(second)[:80]}. Evaluate each by itself."
+            )
+        names = [first[i] for i in both] + [name for i, name in enumerate(first) if i not in both]
+        names += [name for name, place in zip(second, found, strict=True) if place is None]
+        theirs = [name if place is None else first[place] for name, place in zip(second, found, strict=True)]
+        columns = tuple(names.index(name) for name in first), tuple(names.index(name) for name in theirs)
+        return cls(LabelSet(CUSTOM, tuple(names)), len(both), columns)
+
+    def map_data(self, dataset: Dataset, split: str) -> tuple[Dataset, LabelMapping]:
+        """Map a data set to these classes, and leave out the images of classes that not both models have.
+
+        Raises:
+            DataError: If the data have fewer than two classes that both models have.
+        """
+        from mien.data.label_mapping import map_to
+
+        return _of_split(map_to(dataset, self.label_set, shared=self.shared), dataset, split)
+
+    def predictions(
+        self, probabilities: Callable[[Any], Any], columns: Sequence[int]
+    ) -> Callable[[Any], Any]:
+        """Return a function that returns the probabilities of a model in these classes.
+
+        Args:
+            probabilities: the function of the model, from crops to probabilities (n, classes).
+            columns: the index of each of its classes, one of `columns`.
+        """
+        import numpy as np
+
+        from mien.evaluation.scoring import check_probabilities
+
+        matrix = np.eye(len(self.label_set))[list(columns)]
+
+        def predict(crops: Any) -> Any:
+            return check_probabilities(probabilities(crops), len(crops), len(columns)) @ matrix
+
+        return predict
+
+
+def _of_split(
+    result: tuple[Dataset, LabelMapping], dataset: Dataset, split: str
+) -> tuple[Dataset, LabelMapping]:
+    """Count only the images of one split in a mapping, if the split has images."""
+    mapped, mapping = result
     if not (mapped.split == split).any():
         return mapped, mapping
     by_class = dataset.counts().get(split, {})

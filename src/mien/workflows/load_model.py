@@ -21,7 +21,13 @@ from mien.model_kinds import EXAMPLE_LABELS, KERAS_KINDS, ModelKind, kind_of, re
 from mien.recognition.model_files import BUNDLED, RUN_MODEL
 from mien.training.keras_start import prepare_keras
 from mien.wording import did_you_mean
-from mien.workflows.loaded_model import CARD_TELLS, LoadedModel, from_keras, knows_label_set
+from mien.workflows.loaded_model import (
+    CARD_TELLS,
+    DescribedModelError,
+    LoadedModel,
+    from_keras,
+    knows_label_set,
+)
 from mien.workflows.options import ModelOptions
 
 if TYPE_CHECKING:
@@ -53,7 +59,7 @@ def open_model(
     path = Path(model)
     kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
     if _is_described(options) and (kind is ModelKind.RUN or model in BUNDLED):
-        raise ModelError(f"{path}: {CARD_TELLS}")
+        raise DescribedModelError(f"{path}: {CARD_TELLS}")
     if kind is ModelKind.RUN:
         return _open_run(path, options)
     if kind in {ModelKind.ONNX, ModelKind.TFLITE, ModelKind.SAVED_MODEL}:
@@ -117,7 +123,7 @@ def _in_our_words(model: str) -> Iterator[None]:
     try:
         yield
     except DescribedCardError as error:
-        raise ModelError(f"{shown(model)}: {CARD_TELLS}") from error
+        raise DescribedModelError(f"{shown(model)}: {CARD_TELLS}") from error
     except UnnamedClassesError as error:
         raise ModelError(_names_are_missing(model)) from error
 
@@ -146,7 +152,7 @@ def _open_keras(
 ) -> LoadedModel:
     """Open a Keras file, or an architecture in JSON with its weights."""
     prepare_keras()
-    from mien.training.keras_io import as_classifier, load_classifier
+    from mien.training.keras_io import as_classifier, load_classifier, read_card
     from mien.training.keras_loading import load_architecture
 
     described: dict[str, Any] = {"scale": options.pixel_scale, "pixel_range": options.pixel_range}
@@ -154,6 +160,8 @@ def _open_keras(
         raise ModelError(_names_are_missing(path))
     if kind is ModelKind.JSON:
         network = as_classifier(load_architecture(path), labels=names, **described)
+    elif _is_described(options) and read_card(path):
+        raise DescribedModelError(f"{shown(path)}: {CARD_TELLS}")
     else:
         network = load_classifier(path, labels=names, asks_labels=require_names, **described)
     return from_keras(network, path.name, path, options.label_set)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mien.errors import ModelError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -16,6 +18,10 @@ CARD_TELLS = (
     "its model card tells its class names and scale; leave `model_class_names`, `pixel_scale` and `pixel_range` "
     "out."
 )
+
+
+class DescribedModelError(ModelError):
+    """A model has a model card, but class names or a pixel range were given as well."""
 
 
 @dataclass(frozen=True, eq=False)
