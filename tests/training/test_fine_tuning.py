@@ -9,18 +9,22 @@ import keras
 import numpy as np
 import pytest
 
+from mien.data.dataset import Dataset
 from mien.errors import ModelError
 from mien.labels import LabelSet
 from mien.recognition.model_files import read_model
-from mien.training import trainer
+from mien.training import learning_rate_search, trainer
 from mien.training.checkpoint import best_row
 from mien.training.fine_tuning import DiscriminativeSGD, OldHead, assign_head, network_of_start
 from mien.training.fine_tuning_recipe import fine_tuning_recipe
+from mien.training.model_builder import build_model
 from mien.training.network_specs import Compact
+from mien.training.networks import HEADS
 from mien.training.recipe import Recipe
 from mien.training.run_folder import load_best, read_history
 from mien.training.sampling import epoch_order
 from tests.builders.datasets import make_dataset
+from tests.builders.trainings import tiny_recipe
 
 OWN = LabelSet("custom", ("bored", "happy", "tense"))
 TINY = Compact(stem=4, widths=(4, 8), blocks=(1, 1), dropout=0.0)
@@ -149,3 +153,42 @@ def test_a_frozen_trunk_keeps_its_weights(tmp_path: Path) -> None:
             layer.get_weights(), after.get_layer(index=before.layers.index(layer)).get_weights(), strict=True
         ):
             np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize(("frozen_epochs", "frozen"), [(4, True), (2, False), (0, False)])
+def test_learning_rate_search_trains_only_the_heads_if_the_training_does(
+    monkeypatch: pytest.MonkeyPatch, frozen_epochs: int, frozen: bool
+) -> None:
+    class End(Exception):
+        pass
+
+    def build(recipe: Recipe, *_: object, epoch: int) -> keras.Model:
+        assert recipe.is_frozen(epoch) == frozen
+        raise End
+
+    monkeypatch.setattr(learning_rate_search, "build_model", build)
+    with pytest.raises(End):
+        learning_rate_search.search_learning_rate(
+            make_dataset(), tiny_recipe(epochs=4, frozen_epochs=frozen_epochs)
+        )
+
+
+@pytest.mark.slow
+def test_learning_rate_search_does_not_change_a_frozen_trunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[keras.Model] = []
+    before: list[list[np.ndarray]] = []
+
+    def weights(model: keras.Model, *, heads: bool) -> list[np.ndarray]:
+        return [weight.numpy() for weight in model.weights if (HEADS[0] in weight.path) == heads]
+
+    def build(recipe: Recipe, training: Dataset, *, epoch: int) -> keras.Model:
+        built.append(build_model(recipe, training, epoch=epoch))
+        before.extend(weights(built[0], heads=heads) for heads in (True, False))
+        return built[0]
+
+    monkeypatch.setattr(learning_rate_search, "build_model", build)
+    recipe = tiny_recipe(epochs=4, frozen_epochs=4)
+    learning_rate_search.search_learning_rate(make_dataset().subset("Training"), recipe, steps=3)
+    head, trunk = before
+    assert not np.array_equal(head[0], weights(built[0], heads=True)[0])
+    assert all(map(np.array_equal, trunk, weights(built[0], heads=False)))

@@ -12,6 +12,7 @@ from mien.cli.help_text import examples
 from mien.cli.shared_options import (
     BUNDLED_HELP,
     ClassNamesOption,
+    DetectOption,
     LabelsOption,
     LicenseOption,
     ModelClassNamesOption,
@@ -82,6 +83,7 @@ def export(
     ] = "synthetic",
     labels: LabelsOption = None,
     class_names: ClassNamesOption = None,
+    detect: DetectOption = False,
     model_class_names: ModelClassNamesOption = None,
     pixel_scale: PixelScaleOption = None,
     pixel_range: PixelRangeOption = None,
@@ -112,7 +114,7 @@ def export(
         logits=logits,
         out=out_file,
         data=data,
-        reading=DataOptions(labels, class_names),
+        reading=DataOptions(labels, class_names, detect=detect or None),
         model=ModelOptions(
             class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
         ),

@@ -82,7 +82,8 @@ def search_learning_rate(
 
     Args:
         training: the images of the split Training.
-        recipe: network, batch size, augmentation and loss; its learning rate and schedule are not used.
+        recipe: network, batch size, augmentation and loss; its learning rate and schedule are not used. If it trains
+            only the heads in all epochs, so does the search; else all layers.
         start: the model to start from, as in `mien.training.trainer`.
         steps: maximum number of batches.
         on_step: called with the number of processed batches and the total.
@@ -90,8 +91,13 @@ def search_learning_rate(
     Raises:
         DataError: If the loss is NaN from the start.
     """
+    frozen = recipe.epochs if recipe.frozen_epochs >= recipe.epochs else 0
     plain = recipe.with_options(
-        schedule="plateau", ema_momentum=0.0, distillation_weight=0.0, progressive_sizes=(), frozen_epochs=0
+        schedule="plateau",
+        ema_momentum=0.0,
+        distillation_weight=0.0,
+        progressive_sizes=(),
+        frozen_epochs=frozen,
     )
     plain = replace(plain, augmented_copies=0)
     model = build_model(plain, training, epoch=0)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
 from mien.ownership import guarding
+from mien.workflows.calibration_data import read_for_calibration
 from mien.workflows.export_formats import (
     FORMATS,
     REMEDY,
@@ -22,7 +23,6 @@ from mien.workflows.export_formats import (
     require_possible,
 )
 from mien.workflows.export_onnx import add_softmax, copy_onnx, write_int8, write_onnx
-from mien.workflows.load_data import load_data
 from mien.workflows.load_model import open_model
 from mien.workflows.notebook import default_reporter
 from mien.workflows.options import DataOptions, ModelOptions
@@ -71,6 +71,7 @@ def export(
     data: Any = "synthetic",
     label_set: str | None = None,
     class_names: ClassNames | None = None,
+    detect: bool = False,
     model_class_names: Sequence[str] | str | None = None,
     pixel_scale: float | None = None,
     pixel_range: tuple[float, float] | None = None,
@@ -89,6 +90,8 @@ def export(
         data: the images for int8 calibration (their training split), as for `mien.evaluate`.
         label_set: the label set of these data.
         class_names: the meaning of class numbers in these data.
+        detect: whether to detect, align and crop the face in each of these images. This and the other options for
+            reading are those of the training if they are left out and the model was trained on these data.
         model_class_names: the model's class names in index order, for a file without a model card.
         pixel_scale: factor for pixel values 0 to 255, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
@@ -109,7 +112,7 @@ def export(
         format=format,
         out=None if out is None else Path(out),
         data=data,
-        reading=DataOptions(label_set, class_names),
+        reading=DataOptions(label_set, class_names, detect=detect or None),
         model=ModelOptions(None, model_class_names, pixel_scale, pixel_range),
         license=license,
         force=force,
@@ -208,7 +211,7 @@ def _write(
     loaded: LoadedModel, card: ModelCard, target: Path, options: ExportOptions, reporter: Reporter
 ) -> None:
     if options.format == "int8":
-        dataset = load_data(options.data, options.reading, reporter)  # the labels do not matter
+        dataset = read_for_calibration(loaded, options.data, options.reading, reporter)
         reporter.message(str(write_int8(loaded, card, target, dataset)))
     elif options.format == "onnx" and loaded.network is None:
         copy_onnx(loaded, card, target)
@@ -217,7 +220,7 @@ def _write(
     elif FORMATS[options.format].is_foreign:
         from mien.workflows.export_other import write_other
 
-        dataset = load_data(options.data, options.reading, reporter)
+        dataset = read_for_calibration(loaded, options.data, options.reading, reporter)
         reporter.message(str(write_other(options.format, loaded, card, target, dataset)))
     else:
         from mien.training.keras_io import save_network
