@@ -60,6 +60,7 @@ RAY_JOB = {
                     "additionalProperties": False,
                     "properties": {
                         "rayVersion": {"type": "string"},
+                        "enableInTreeAutoscaling": {"type": "boolean"},
                         "headGroupSpec": {
                             "type": "object",
                             "required": ["template"],
@@ -109,6 +110,35 @@ def test_the_command_in_the_kubernetes_file_is_accepted_by_mien(tmp_path: Path) 
     done = mien(*words[1:])
     assert done.returncode == 2
     assert "found none of that name" in done.stderr
+
+
+def test_the_head_and_the_workers_may_access_the_bucket() -> None:
+    cluster = load("kuberay.yaml")["spec"]["rayClusterSpec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    assert [one["template"]["spec"].get("serviceAccountName") for one in groups] == ["mien-batch"] * 2
+    nodes = load("ray-aws.yaml")["available_node_types"].values()
+    arn = "arn:aws:iam::ACCOUNT:instance-profile/mien-batch"
+    assert [one["node_config"].get("IamInstanceProfile") for one in nodes] == [{"Arn": arn}] * 2
+
+
+def test_an_unreadable_image_does_not_make_the_kubernetes_job_fail() -> None:
+    spec = load("kuberay.yaml")["spec"]
+    assert spec["backoffLimit"] > 0
+    assert "--allow-failed" in shlex.split(spec["entrypoint"])
+
+
+def test_the_numbers_of_workers_leave_a_core_of_each_machine_for_reading() -> None:
+    words = shlex.split(load("kuberay.yaml")["spec"]["entrypoint"])
+    cluster = load("kuberay.yaml")["spec"]["rayClusterSpec"]
+    (group,) = cluster["workerGroupSpecs"]
+    cores = int(group["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"])
+    assert cluster["enableInTreeAutoscaling"] is True  # otherwise, maxReplicas has no effect
+    assert int(words[words.index("--workers") + 1]) == (cores - 1) * group["maxReplicas"]
+    command = re.search(r"^#   (mien batch .*)$", (FOLDER / "ray-aws.yaml").read_text(), re.MULTILINE)
+    assert command is not None
+    words = shlex.split(command[1])
+    machines = load("ray-aws.yaml")["available_node_types"]["worker"]["max_workers"]
+    assert int(words[words.index("--workers") + 1]) == (cores - 1) * machines
 
 
 def test_extras_in_the_files_exist_and_ray_versions_agree() -> None:

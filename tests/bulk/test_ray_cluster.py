@@ -108,7 +108,7 @@ def test_the_reason_why_ray_cannot_be_reached_or_started_is_reported(
 
 def _reports(*errors: MienError) -> tuple[Any, Any]:
     actor = SimpleNamespace(errors=SimpleNamespace(remote=lambda: list(errors)))
-    return SimpleNamespace(get=lambda answer, timeout: answer), actor
+    return SimpleNamespace(get=lambda answer, **_: answer), actor
 
 
 def test_the_error_that_ended_a_job_is_the_one_that_a_worker_reported() -> None:
@@ -118,7 +118,9 @@ def test_the_error_that_ended_a_job_is_the_one_that_a_worker_reported() -> None:
 
 
 def test_another_error_of_a_job_is_told_by_the_line_with_its_reason() -> None:
-    text = "ray::Map()\n  File x, line 3\nModuleNotFoundError: No module named 'mien'\n\nThe above exception was\nUDF failed"
+    text = (
+        "ray::Map()\n  File x, line 3\nModuleNotFoundError: No module named 'mien'\n\nThe above\nUDF failed"
+    )
     fake, reports = _reports()
     assert str(_failure(fake, RuntimeError(text), reports)) == (
         "The job failed on the Ray cluster (ModuleNotFoundError: No module named 'mien'). What is committed stays; "

@@ -81,7 +81,7 @@ def start(ray: Any, options: BatchOptions) -> Pool:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if given is None:
         where, remedy = (
-            "Expected to start Ray on this machine",
+            "Expected to start Ray on this machine, but it failed",
             "Is there enough memory, and may it open ports?",
         )
         quiet |= {
