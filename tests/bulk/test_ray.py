@@ -160,3 +160,18 @@ def test_a_machine_that_joins_later_with_another_version_is_refused(
     finally:
         cluster.shutdown()
     assert joined
+
+
+def test_rows_are_merged_into_parts_while_a_job_runs(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.bulk.ray_engine._LOCAL_MERGE_SECONDS", 0.0)
+    during: set[int] = set()
+    out = tmp_path / "out"
+    summary = mien.batch(
+        images, out, engine="ray", workers=2, part_mb=0.01,
+        progress=lambda told: during.add(len(list(out.glob("rows/*.parquet"))) * (told.stage == "recognizing")),
+    )  # fmt: skip
+    assert summary.done == len(rows_of(out)) == 165
+    assert len({row["id"] for row in rows_of(out)}) == 165
+    assert max(during) >= 1

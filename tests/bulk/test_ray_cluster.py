@@ -9,7 +9,7 @@ import pytest
 
 from mien.bulk.batch_options import BatchOptions
 from mien.bulk.ray_cluster import Pool, pool_of_cluster, start
-from mien.bulk.ray_engine import _failure
+from mien.bulk.ray_engine import Merger, _failure
 from mien.errors import MienError
 
 
@@ -104,6 +104,16 @@ def test_the_reason_why_ray_cannot_be_reached_or_started_is_reported(
     with pytest.raises(MienError) as told:
         start(FakeRay(error=ConnectionError(message)), BatchOptions(engine="ray", address=address))
     assert expected in str(told.value)
+
+
+@pytest.mark.parametrize(("local", "seconds"), [(True, 10.0), (False, 60.0)])
+def test_committed_rows_are_merged_at_a_limited_rate_while_a_job_runs(*, local: bool, seconds: float) -> None:
+    now, merged = 0.0, []
+    parts: Any = SimpleNamespace(storage=SimpleNamespace(is_local=local), merge=lambda: merged.append(now))
+    merge_if_due = Merger(parts, lambda: now)
+    for now in (0.0, seconds - 1, seconds, seconds + 1, 2 * seconds):  # noqa: B007 - read by the clock
+        merge_if_due()
+    assert merged == [seconds, 2 * seconds]
 
 
 def _reports(*errors: MienError) -> tuple[Any, Any]:

@@ -24,7 +24,7 @@ from mien.bulk.storage import encode_table
 from mien.errors import MienError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -32,10 +32,15 @@ if TYPE_CHECKING:
     from mien.bulk.entries import Entry
     from mien.bulk.local_engine import Work
     from mien.bulk.manifest import Manifest
+    from mien.bulk.parts import Parts
 
 _BATCH = 16  # inputs per batch
 _BLOCK_BYTES = 32 * 2**20  # target size of a block of fetched images
 _POLL_SECONDS = 0.5
+_LOCAL_MERGE_SECONDS, _REMOTE_MERGE_SECONDS = (
+    10.0,
+    60.0,
+)  # seconds between two looks for rows that fill a part
 _SMALL_CPUS = 0.25  # cores reserved by a read, fetch or write task, so that it can run beside the actors
 _EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit): ")  # last line of a traceback
 _RESERVED = 0.1  # share of a cluster's cores that is divided evenly among the stages; actors may use the rest
@@ -109,12 +114,38 @@ def _execute(ray: Any, work: Work, files: list[str], pool: Pool, reports: Any) -
 
     thread = threading.Thread(target=execute, daemon=True)
     thread.start()
+    merge_if_due = Merger(work.parts)
     while thread.is_alive():
         thread.join(_POLL_SECONDS)
         _count(ray, work, reports)
+        merge_if_due()
     _count(ray, work, reports)
     if outcome and outcome[0] is not None:
         raise _failure(ray, outcome[0], reports) from outcome[0]
+
+
+class Merger:
+    """Merges rows that workers have committed into parts, at a limited rate, while a job runs.
+
+    Args:
+        parts: the rows of the job.
+        clock: returns the time in seconds.
+    """
+
+    def __init__(self, parts: Parts, clock: Callable[[], float] = time.monotonic) -> None:
+        self._parts, self._clock = parts, clock
+        self._every = _LOCAL_MERGE_SECONDS if parts.storage.is_local else _REMOTE_MERGE_SECONDS
+        self._looked = clock()
+
+    def __call__(self) -> None:
+        """Merge what fills a part, if it is time to look for it.
+
+        Raises:
+            DataError: another process has started a newer run, or a part cannot be written.
+        """
+        if self._clock() - self._looked >= self._every:
+            self._parts.merge()
+            self._looked = self._clock()
 
 
 def _failure(ray: Any, error: BaseException, reports: Any) -> MienError:
