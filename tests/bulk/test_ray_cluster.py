@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from mien.bulk.batch_options import BatchOptions
+from mien.bulk.entries import Entry
+from mien.bulk.parts import Parts
 from mien.bulk.ray_cluster import Pool, pool_of_cluster, start
-from mien.bulk.ray_engine import Merger, _failure
+from mien.bulk.ray_engine import Merger, _failure, _store_what_is_left
+from mien.bulk.storage import Storage
 from mien.errors import MienError
 
 
@@ -114,6 +119,16 @@ def test_committed_rows_are_merged_at_a_limited_rate_while_a_job_runs(*, local: 
     for now in (0.0, seconds - 1, seconds, seconds + 1, 2 * seconds):  # noqa: B007 - read by the clock
         merge_if_due()
     assert merged == [seconds, 2 * seconds]
+
+
+def test_each_input_that_is_left_is_in_one_task_in_the_order_of_the_manifest(tmp_path: Path) -> None:
+    entries = [Entry(f"/{number}.jpg") for number in range(1000)]
+    work: Any = SimpleNamespace(parts=Parts.begin(Storage(str(tmp_path)), 10**6, {}))
+    names = _store_what_is_left(work, iter(entries), len(entries), Pool(1, 4, 4))
+    tables = [pq.read_table(tmp_path / name) for name in names]
+    assert [one.num_rows for one in tables] == [32] * 31 + [8]
+    assert [uri for one in tables for uri in one.column("uri").to_pylist()] == [one.uri for one in entries]
+    assert _store_what_is_left(work, iter(()), 0, Pool(1, 4, 4)) == []
 
 
 def _reports(*errors: MienError) -> tuple[Any, Any]:

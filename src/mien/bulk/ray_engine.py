@@ -14,7 +14,10 @@ import logging
 import re
 import threading
 import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.entries import entries_to_table
@@ -25,6 +28,7 @@ from mien.errors import MienError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     import numpy as np
     from numpy.typing import NDArray
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
     from mien.bulk.parts import Parts
 
 _BATCH = 16  # inputs per batch
+_TASK_INPUTS = 2000  # maximum number of inputs per read task
+_WRITERS = 8  # threads that write the files of read tasks, each of which waits for the object store
 _BLOCK_BYTES = 32 * 2**20  # target size of a block of fetched images
 _POLL_SECONDS = 0.5
 _LOCAL_MERGE_SECONDS, _REMOTE_MERGE_SECONDS = (
@@ -73,23 +79,21 @@ def run_ray(work: Work, manifest: Manifest, done: NDArray[np.int64]) -> None:
 
 def _store_what_is_left(work: Work, entries: Iterator[Entry], count: int, pool: Pool) -> list[str]:
     """Write the unfinished inputs as small files, one per read task, and return their names."""
-    rows = max(_BATCH, min(2000, count // (pool.expected * 8) + 1))
+    rows = max(_BATCH, min(_TASK_INPUTS, count // (pool.expected * 8) + 1))
     names: list[str] = []
-    folder = f"_mien/left/{work.parts.run.name}"
-    held: list[Entry] = []
+    writing: deque[Future[None]] = deque()
 
-    def flush() -> None:
-        name = f"{folder}/{len(names):06d}.parquet"
-        work.parts.storage.write(name, encode_table(entries_to_table(held)))
-        names.append(name)
-        held.clear()
+    def write(name: str, some: list[Entry]) -> None:
+        work.parts.storage.write(name, encode_table(entries_to_table(some)))
 
-    for entry in entries:
-        held.append(entry)
-        if len(held) >= rows:
-            flush()
-    if held:
-        flush()
+    with ThreadPoolExecutor(_WRITERS) as writers:
+        while held := list(islice(entries, rows)):
+            names.append(f"_mien/left/{work.parts.run.name}/{len(names):06d}.parquet")
+            writing.append(writers.submit(write, names[-1], held))
+            if len(writing) > 2 * _WRITERS:
+                writing.popleft().result()
+        for one in writing:
+            one.result()
     return names
 
 
