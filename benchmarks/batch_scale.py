@@ -10,7 +10,7 @@ Throughput scales with the number of workers until the network of their machines
 exhausted; the first limit reached is the bottleneck.
 
 Before that, the driver lists the inputs, writes the manifest and divides it into tasks, sequentially, with one request
-to the store per 1,000 objects, and eight at once that write the tasks. `--measure-listing` measures this for local files.
+to the store per 1,000 objects, and eight at once that write the tasks. `--measure-listing` measures this.
 
 `--check` runs real jobs whose workers and store only sleep, and prints the results next to the simulation; it takes
 about three minutes on an otherwise idle machine.
@@ -30,7 +30,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -123,9 +122,9 @@ def listing_seconds(images: int, site: Site) -> float:
         images: number of images of its job, each an object of the store.
         site: the machines and the object store.
     """
-    from mien.bulk.ray_engine import _TASK_INPUTS, _WRITERS
+    from mien.bulk.ray_tasks import TASK_INPUTS, WRITERS
 
-    return images * (site.listing + site.latency / PAGE + site.latency / _TASK_INPUTS / _WRITERS)
+    return images * (site.listing + site.latency / PAGE + site.latency / TASK_INPUTS / WRITERS)
 
 
 def table(stages: dict[str, float], size: float, site: Site) -> list[dict[str, Any]]:
@@ -211,7 +210,7 @@ def measure_listing(files: int) -> dict[str, Any]:
     from mien.bulk.manifest import write_manifest
     from mien.bulk.parts import Parts
     from mien.bulk.ray_cluster import Pool
-    from mien.bulk.ray_engine import _store_what_is_left
+    from mien.bulk.ray_tasks import store_what_is_left
     from mien.bulk.storage import Storage
 
     found: dict[str, Any] = {"files": files, "load_before": round(os.getloadavg()[0], 1)}
@@ -222,12 +221,12 @@ def measure_listing(files: int) -> dict[str, Any]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         lister = Lister()
-        work: Any = SimpleNamespace(parts=Parts.begin(storage, 10**8, {}))
+        parts = Parts.begin(storage, 10**8, {})
         begun = time.perf_counter(), time.process_time()
         entries = lister.entries([str(root)])
         manifest = write_manifest(storage, "_mien/manifest-0000", entries, lister.passed_over)
         listed = time.perf_counter(), time.process_time()
-        _store_what_is_left(work, manifest.entries(), manifest.inputs, Pool(1, None, 1))
+        store_what_is_left(parts, manifest.entries(), manifest.inputs, Pool(1, None, 1))
         divided = time.perf_counter(), time.process_time()
         assert manifest.inputs == files
     for name, before, after in (

@@ -13,7 +13,8 @@ from mien.bulk.batch_options import BatchOptions
 from mien.bulk.entries import Entry
 from mien.bulk.parts import Parts
 from mien.bulk.ray_cluster import Pool, pool_of_cluster, start
-from mien.bulk.ray_engine import Merger, _failure, _store_what_is_left
+from mien.bulk.ray_engine import Merger, _failure
+from mien.bulk.ray_tasks import store_what_is_left
 from mien.bulk.storage import Storage
 from mien.errors import MienError
 
@@ -123,12 +124,12 @@ def test_committed_rows_are_merged_at_a_limited_rate_while_a_job_runs(*, local: 
 
 def test_each_input_that_is_left_is_in_one_task_in_the_order_of_the_manifest(tmp_path: Path) -> None:
     entries = [Entry(f"/{number}.jpg") for number in range(1000)]
-    work: Any = SimpleNamespace(parts=Parts.begin(Storage(str(tmp_path)), 10**6, {}))
-    names = _store_what_is_left(work, iter(entries), len(entries), Pool(1, 4, 4))
+    parts = Parts.begin(Storage(str(tmp_path)), 10**6, {})
+    names = store_what_is_left(parts, iter(entries), len(entries), Pool(1, 4, 4))
     tables = [pq.read_table(tmp_path / name) for name in names]
     assert [one.num_rows for one in tables] == [32] * 31 + [8]
     assert [uri for one in tables for uri in one.column("uri").to_pylist()] == [one.uri for one in entries]
-    assert _store_what_is_left(work, iter(()), 0, Pool(1, 4, 4)) == []
+    assert store_what_is_left(parts, iter(()), 0, Pool(1, 4, 4)) == []
 
 
 def _reports(*errors: MienError) -> tuple[Any, Any]:

@@ -14,33 +14,24 @@ import logging
 import re
 import threading
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mien.bulk.entries import entries_to_table
 from mien.bulk.ray_cluster import Pool, cores, import_ray, pool_of_cluster, require_same_version, start
 from mien.bulk.ray_stages import Fetch, Recognize, Reports, RowsSink
-from mien.bulk.storage import encode_table
+from mien.bulk.ray_tasks import BATCH, store_what_is_left
 from mien.errors import MienError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from mien.bulk.entries import Entry
     from mien.bulk.local_engine import Work
     from mien.bulk.manifest import Manifest
     from mien.bulk.parts import Parts
 
-_BATCH = 16  # inputs per batch
-_TASK_INPUTS = 2000  # maximum number of inputs per read task
-_WRITERS = 8  # threads that write the files of read tasks, each of which waits for the object store
 _BLOCK_BYTES = 32 * 2**20  # target size of a block of fetched images
 _POLL_SECONDS = 0.5
 _LOCAL_MERGE_SECONDS, _REMOTE_MERGE_SECONDS = (
@@ -69,32 +60,14 @@ def run_ray(work: Work, manifest: Manifest, done: NDArray[np.int64]) -> None:
     pool = start(ray, work.options) if started else pool_of_cluster(ray, work.options)
     try:
         require_same_version(ray, work.spec.version)
-        files = _store_what_is_left(work, manifest.entries(without=done), manifest.inputs - len(done), pool)
+        files = store_what_is_left(
+            work.parts, manifest.entries(without=done), manifest.inputs - len(done), pool
+        )
         reports = ray.remote(num_cpus=0, max_concurrency=8)(Reports).remote()
         _execute(ray, work, files, pool, reports)
     finally:
         if started:
             ray.shutdown()
-
-
-def _store_what_is_left(work: Work, entries: Iterator[Entry], count: int, pool: Pool) -> list[str]:
-    """Write the unfinished inputs as small files, one per read task, and return their names."""
-    rows = max(_BATCH, min(_TASK_INPUTS, count // (pool.expected * 8) + 1))
-    names: list[str] = []
-    writing: deque[Future[None]] = deque()
-
-    def write(name: str, some: list[Entry]) -> None:
-        work.parts.storage.write(name, encode_table(entries_to_table(some)))
-
-    with ThreadPoolExecutor(_WRITERS) as writers:
-        while held := list(islice(entries, rows)):
-            names.append(f"_mien/left/{work.parts.run.name}/{len(names):06d}.parquet")
-            writing.append(writers.submit(write, names[-1], held))
-            if len(writing) > 2 * _WRITERS:
-                writing.popleft().result()
-        for one in writing:
-            one.result()
-    return names
 
 
 def _execute(ray: Any, work: Work, files: list[str], pool: Pool, reports: Any) -> None:
@@ -172,11 +145,11 @@ def _pipeline(ray: Any, work: Work, files: list[str], pool: Pool, reports: Any) 
         paths, filesystem=filesystem, num_cpus=_SMALL_CPUS, override_num_blocks=len(files)
     )
     fetched = rows.map_batches(
-        Fetch(work.fetcher), batch_size=_BATCH, batch_format="pyarrow", zero_copy_batch=True, **small
+        Fetch(work.fetcher), batch_size=BATCH, batch_format="pyarrow", zero_copy_batch=True, **small
     )
     recognized = fetched.map_batches(  # crashed actors are restarted without limit, which is the default
         Recognize,
-        batch_size=_BATCH,
+        batch_size=BATCH,
         batch_format="pyarrow",
         zero_copy_batch=True,
         # Machines may join and leave a cluster, so the pool starts with one actor and grows with the free cores.
@@ -184,7 +157,7 @@ def _pipeline(ray: Any, work: Work, files: list[str], pool: Pool, reports: Any) 
         fn_constructor_args=(work.spec, work.fetcher, tuple(work.classes), options, reports),
         num_cpus=1,
     )
-    each = max(_BATCH, min(5000, pool.expected * 50))
+    each = max(BATCH, min(5000, pool.expected * 50))
     recognized.write_datasink(
         RowsSink(work.parts, each, tuple(work.classes) if options.flat else None, reports),
         ray_remote_args={"num_cpus": _SMALL_CPUS, "max_retries": -1},
