@@ -39,7 +39,8 @@ _GROUP = {
     "rayStartParams": {"type": "object", "additionalProperties": {"type": "string"}},
     "template": _TEMPLATE,
 }
-# The part of KubeRay's ray.io_rayjobs.yaml (v1) that is used here; it refuses fields that it does not name.
+# The fields of a RayJob that are used here, transcribed from KubeRay's API reference (v1); others are refused. The pods
+# are validated against the schema of Kubernetes instead.
 RAY_JOB = {
     "type": "object",
     "required": ["apiVersion", "kind", "metadata", "spec"],
@@ -100,6 +101,36 @@ def test_the_cluster_file_follows_the_schema_of_the_ray_autoscaler() -> None:
 def test_the_kubernetes_file_follows_the_schema_of_a_ray_job() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     jsonschema.validate(load("kuberay.yaml"), RAY_JOB)
+
+
+def pods() -> list[dict[str, Any]]:
+    """The pod templates of the Kubernetes file, as objects that Kubernetes validates."""
+    cluster = load("kuberay.yaml")["spec"]["rayClusterSpec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    about = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "mien"}}
+    return [{**about, "template": one["template"]} for one in groups]
+
+
+def test_the_pods_follow_the_schema_of_kubernetes() -> None:
+    kubernetes = pytest.importorskip("kubernetes_validate", reason="needs kubernetes-validate")
+    assert len(pods()) == 2
+    for pod in pods():
+        kubernetes.validate(pod, "1.30", strict=True)
+
+
+@pytest.mark.parametrize("place", ["pod", "container", "resources", "requests"])
+def test_a_mistake_in_a_pod_is_found(place: str) -> None:
+    kubernetes = pytest.importorskip("kubernetes_validate", reason="needs kubernetes-validate")
+    (pod, _) = pods()
+    spec = pod["template"]["spec"]
+    container = spec["containers"][0]
+    where = {"pod": spec, "container": container, "resources": container["resources"]}
+    if place == "requests":
+        container["resources"]["requests"] = ["cpu", 2]
+    else:
+        where[place]["serviceAcountName"] = "mien-batch"
+    with pytest.raises(kubernetes.ValidationError):
+        kubernetes.validate(pod, "1.30", strict=True)
 
 
 def test_the_command_in_the_kubernetes_file_is_accepted_by_mien(tmp_path: Path) -> None:
