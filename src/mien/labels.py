@@ -33,7 +33,7 @@ class LabelSet:
     """A named, ordered set of classes.
 
     Args:
-        name: its name, as for `--label-set`; `CUSTOM` for the classes of custom data.
+        name: its name, as for the option `label_set`; `CUSTOM` for the classes of custom data.
         classes: the class names in index order, unique.
     """
 

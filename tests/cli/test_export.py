@@ -13,8 +13,8 @@ import pytest
 from mien import Classifier
 from mien.labels import FER2013, FERPLUS
 from mien.recognition.model_files import read_bundled
-from tests.cli.test_predict import PORTRAIT
-from tests.conftest import CARD, make_onnx
+from tests.builders.models import CARD, make_onnx
+from tests.builders.portraits import PORTRAIT
 from tests.helpers.command import is_one_sentence, mien, mien_process
 
 LABELS = ("--model-labels", ",".join(FER2013.classes))
@@ -100,7 +100,7 @@ def test_onnx_to_keras_and_int8_to_int8_are_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_export_help_lists_the_accepted_models() -> None:
     told = " ".join(mien_process("export", "--help", COLUMNS="400").stdout.split())
-    for word in (".keras or .h5 file", "run folder", ".onnx file", "large-ferplus", "copy"):
+    for word in (".keras or .h5 file", "run folder", ".onnx file", "large-ferplus", "Copy an ONNX file"):
         assert word in told
 
 

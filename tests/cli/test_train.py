@@ -22,7 +22,7 @@ from mien.data.synthetic import synthetic_dataset, write_csv
 from mien.images import write_image
 from mien.labels import FERPLUS
 from mien.ownership import LIST
-from tests.cli.test_predict import PORTRAIT
+from tests.builders.portraits import PORTRAIT
 from tests.helpers import command
 from tests.helpers.command import is_one_sentence, mien_process
 

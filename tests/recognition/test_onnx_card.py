@@ -12,8 +12,8 @@ import pytest
 from mien import Classifier
 from mien.errors import ModelError
 from mien.labels import FER2013
-from tests.cli.test_predict import PORTRAIT
-from tests.conftest import CARD, make_onnx
+from tests.builders.models import CARD, make_onnx
+from tests.builders.portraits import PORTRAIT
 from tests.helpers.command import is_one_sentence, mien
 
 NAMES = FER2013.classes
@@ -58,7 +58,7 @@ def test_pixels_are_scaled_and_arranged_for_either_channel_order(
     np.testing.assert_allclose(theirs.all_probabilities(crops())["fer2013"], expected(1 / 255), atol=1e-5)
     whole = Classifier(path, class_names=list(NAMES), pixel_scale=1)
     np.testing.assert_allclose(whole.probabilities(crops()), expected(1), atol=1e-5)
-    assert (theirs.labels, theirs.card.licence, theirs.card.training_data) == (
+    assert (theirs.labels, theirs.card.license, theirs.card.training_data) == (
         NAMES,
         "not stated",
         "not stated",

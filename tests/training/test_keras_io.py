@@ -18,7 +18,7 @@ from mien.recognition.classifier import Classifier
 from mien.training.keras_io import load_classifier, read_card, save_network
 from mien.training.networks import Classic, Compact, NetworkSpec, build_network
 from mien.training.onnx_export import export_onnx, quantize
-from tests.conftest import CARD
+from tests.builders.models import CARD
 
 CLASSIC = Classic(widths=(8, 8, 8), dense=16)
 COMPACT = Compact(stem=8, widths=(8, 16), blocks=(1, 1))

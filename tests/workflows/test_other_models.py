@@ -15,7 +15,7 @@ import pytest
 import mien
 from mien.errors import ModelError
 from mien.workflows.reporter import SilentReporter
-from tests.cli.test_predict import PORTRAIT
+from tests.builders.portraits import PORTRAIT
 from tests.helpers.command import is_one_sentence
 from tests.helpers.command import mien as command
 
@@ -125,7 +125,7 @@ def test_classifier_converts_pixels_to_the_input_of_the_network(theirs: dict[str
     tolerance = 0.02 if kind == "tflite-uint8" else 5e-4
     np.testing.assert_allclose(classifier.probabilities(gray_levels()), expected(), atol=tolerance)
     assert classifier.labels == NAMES
-    assert classifier.card.input.colour == COLORS[kind]
+    assert classifier.card.input.color == COLORS[kind]
     for other in (pickle.loads(pickle.dumps(classifier)), copy.deepcopy(classifier)):  # noqa: S301 - our own bytes
         np.testing.assert_allclose(other.probabilities(gray_levels()), expected(), atol=tolerance)
     assert classifier.probabilities(gray_levels()[:0]).shape == (0, 3)

@@ -40,21 +40,23 @@ def demo(
             "--data",
             metavar="PATH",
             autocompletion=complete_data,
-            help="Train the classic-short recipe on these data. Default: a small network on drawn faces.",
+            help="Data to train on, with the classic-short recipe.",
+            show_default="drawn faces, with a small network",
         ),
     ] = None,
-    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for all files.")] = Path(
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for all files.")] = Path(
         "demo"
     ),
     epochs: Annotated[
-        int | None, typer.Option(metavar="N", help="Maximum number of epochs. Default: 8, with --data 22.")
+        int | None,
+        typer.Option(metavar="N", help="Maximum number of epochs.", show_default="8; with --data, 22"),
     ] = None,
     class_names: ClassNamesOption = None,
 ) -> None:
-    """Run the whole pipeline once: data, training, figures, scores, sample predictions, saved and reloaded models.
+    """Run the whole pipeline once: data, training, test, predictions.
 
-    Without --data it draws faces and takes about a minute; with a FER2013 table it trains the classic-short recipe for
-    hours on two cores, and resumes if it was stopped.
+    Without --data, it draws faces and takes about a minute. With a FER2013 table, it trains the classic-short recipe,
+    which takes hours on two cores, and resumes if it was stopped.
     """
     from mien.workflows.options import DataOptions
 
@@ -142,13 +144,13 @@ def _train(
 
 
 def _require_test(dataset: Dataset) -> None:
-    from mien.data.dataset import PRIVATE_TEST, UNLABELLED
+    from mien.data.dataset import PRIVATE_TEST, UNLABELED
     from mien.errors import DataError
 
     test = dataset.labels[dataset.split == PRIVATE_TEST]
-    if not test.size or (test == UNLABELLED).any():
+    if not test.size or (test == UNLABELED).any():
         raise DataError(
-            f"{dataset.source}: the demo ends with a test, but there are no labelled PrivateTest images. "
+            f"{dataset.source}: the demo ends with a test, but there are no labeled PrivateTest images. "
             "Train without one by: mien train --data PATH"
         )
 
@@ -160,7 +162,7 @@ def _judge(dataset: Dataset, run_folder: Path) -> None:
     from mien.workflows.load_model import open_model
 
     model = open_model(str(run_folder))
-    evaluation = evaluate(model.probabilities, dataset, labels=model.labels, model=str(run_folder))
+    evaluation = evaluate(model.probabilities, dataset, class_names=model.labels, model=str(run_folder))
     print_evaluation(evaluation, model)
     write_evaluation(evaluation, model, run_folder / "PrivateTest")
 

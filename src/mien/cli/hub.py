@@ -19,7 +19,7 @@ PULL_EXAMPLES = examples("mien pull hf://me/my-faces", "mien pull hf://me/my-fac
 _Address = Annotated[
     str,
     typer.Argument(
-        metavar="hf://USER/MODEL", help="The repository, hf://USER/MODEL or hf://USER/MODEL@REVISION."
+        metavar="hf://USER/MODEL", help="The repository: hf://USER/MODEL or hf://USER/MODEL@REVISION."
     ),
 ]
 
@@ -35,11 +35,14 @@ def push(
     ],
     address: _Address,
     *,
-    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="If the repository is new, make it private.")
+    ] = False,
 ) -> None:
-    """Upload a model to the Hugging Face Hub, with its card as README and checksums.
+    """Upload a model to the Hugging Face Hub.
 
-    Log in first with: hf auth login (or set HF_TOKEN). HF_ENDPOINT names another server.
+    The repository gets the model, its card as README, and checksums. Log in first with hf auth login, or set HF_TOKEN.
+    Set HF_ENDPOINT to use another server.
     """
     from mien.workflows.model_hub import push_model
 
@@ -53,14 +56,18 @@ def pull(
     out_folder: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", file_okay=False, help="The folder for the model. Default: MODEL here."
+            "--out",
+            metavar="DIR",
+            file_okay=False,
+            help="Folder to download to.",
+            show_default="MODEL, in the current folder",
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace files in that folder that mien did not write.")
+        bool, typer.Option("--force", help="Overwrite files in the output folder that mien did not write.")
     ] = False,
 ) -> None:
-    """Download a model from the Hugging Face Hub and check it against its checksums."""
+    """Download a model from the Hugging Face Hub and verify it."""
     from mien.workflows.model_hub import pull_model
 
     path = pull_model(address, out_folder, force=force)

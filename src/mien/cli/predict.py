@@ -12,10 +12,10 @@ from mien.cli.failures import Failures
 from mien.cli.prediction_model import open_recognizer
 from mien.cli.prediction_output import JsonOutput, Output, TextOutput, shown
 from mien.cli.shared_options import (
-    LabelsOption,
     ModelLabelsOption,
     PixelRangeOption,
     PixelScaleOption,
+    PredictionLabelsOption,
     parse_pixel_range,
 )
 from mien.cli.skipped_files import PassedOver
@@ -56,14 +56,14 @@ def predict(
     every: its.EveryOption = 1,
     smoothing: its.SmoothingOption = 0.5,
     model: its.ModelOption = "default",
-    labels: LabelsOption = None,
+    labels: PredictionLabelsOption = None,
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
     pixel_range: PixelRangeOption = None,
 ) -> None:
-    """Detect the faces in images and videos and recognize their expressions.
+    """Recognize the expressions of the faces in images and videos.
 
-    An expression shows in a face; it does not tell what a person feels. Images stay on this machine.
+    An expression is what a face shows, not what a person feels. Images stay on this machine.
     """
     from mien.workflows.options import ModelOptions
 

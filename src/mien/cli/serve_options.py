@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mien.cli.help_text import range_text
 from mien.errors import DataError, MienError
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ def number(
     least: int = 1,
     most: int | None = None,
     panel: str | None = None,
+    default: str | None = None,
 ) -> Any:
     """Return a numeric option, which can also be set by an environment variable.
 
@@ -47,6 +47,7 @@ def number(
         least: minimum of an `int`.
         most: maximum of an `int`; `None` for no maximum.
         panel: its help panel.
+        default: the default as shown in the help; by default its value.
 
     Raises:
         MienError: On parsing, if the value is not a number or out of bounds; Typer would reword a ValueError.
@@ -73,8 +74,11 @@ def number(
         show_envvar=False,
         metavar=value,
         parser=read,
-        help=told if kind is float else f"{told} {range_text(least, most)}",
+        min=None if kind is float else least,
+        max=most,
+        help=told,
         rich_help_panel=panel,
+        show_default=True if default is None else default,
     )
 
 

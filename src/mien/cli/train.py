@@ -84,9 +84,9 @@ def train(
 ) -> None:
     """Train a network and keep everything in a run folder.
 
-    Trains on the split Training and selects by PublicTest; PrivateTest is not used (evaluate on it once, at the end,
-    with mien evaluate). Ctrl-C stops cleanly; --resume continues exactly where a stopped or killed training was, with
-    the settings it was started with. The options that change the recipe default to the recipe's values.
+    Trains on the split Training and selects the epoch to keep on PublicTest. PrivateTest is not used: evaluate on it
+    once, at the end, with mien evaluate. Ctrl-C stops cleanly; --resume continues a stopped or killed training exactly
+    where it was, with the settings it was started with.
     """
     from mien.workflows.options import TrainOptions
 

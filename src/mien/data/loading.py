@@ -101,10 +101,12 @@ def _read(path: Any, options: ReadOptions, votes: Any, *, cache: bool, progress:
     if spec.partition(":")[0] == SYNTHETIC:
         if options.class_names is not None or options.merge:
             raise DataError(
-                "Drawn faces have the classes of FER2013 or FER+. Leave class_names and merge out."
+                "Drawn faces have the classes of FER2013 or FER+. Leave `class_names` and `merge` out."
             )
         if votes is not None:
-            raise DataError("The FER+ votes belong to FER2013's table, not to drawn faces. Leave votes out.")
+            raise DataError(
+                "The FER+ votes belong to FER2013's table, not to drawn faces. Leave `votes` out."
+            )
         return _draw(spec, _drawn_label_set(options.label_set or FER2013))
     if not isinstance(path, str | os.PathLike):
         from mien.data.arrays import read_memory
@@ -129,7 +131,7 @@ def _read_file(
 
     other = is_parquet(place) or is_npz(place)
     if votes is not None and other:
-        raise DataError(f"{place}: the FER+ votes belong to FER2013's table. Leave votes out.")
+        raise DataError(f"{place}: the FER+ votes belong to FER2013's table. Leave `votes` out.")
     if is_parquet(place):
         return read_parquet([place], options, str(place), progress)
     if is_npz(place):
@@ -156,7 +158,7 @@ def _read_folder(
 
     if is_sheets(place):
         if votes is not None or options.class_names is not None:
-            raise DataError(f"{place}: its labels are words. Leave votes and class_names out.")
+            raise DataError(f"{place}: its labels are words. Leave `votes` and `class_names` out.")
         return read_sheets(place, options.label_set or FER2013)
     if tables := _descend_to_tables(place):
         dataset = read_tables(tables, place, options, votes, cache=cache, progress=progress)
@@ -164,7 +166,7 @@ def _read_folder(
         return replace(dataset, left_out=replace(dataset.left_out, tables=others)) if others else dataset
     if votes is not None:
         raise DataError(
-            f"{place}: the FER+ votes belong to FER2013's table, not to a folder of images. Leave votes out."
+            f"{place}: the FER+ votes belong to FER2013's table, not to a folder of images. Leave `votes` out."
         )
     if files := find_parquet(place):
         return read_parquet(files, options, str(place), progress)

@@ -205,7 +205,7 @@ def card_of(
         label_set=training.label_set.name,
         training_data=_describe_data(recipe, training),
         recipe=recipe.settings(),
-        licence=license_ or NOT_STATED,
+        license=license_ or NOT_STATED,
         made_with=f"mien {__version__}, Keras {keras.__version__} on {backend_name()}",
         output=HEADS[0],
         heads=(Head(FERPLUS.name, FERPLUS.classes, HEADS[1]),) if recipe.joint else (),

@@ -186,7 +186,7 @@ def _train_fold(
     best = load_best(folder)
     with without_retracing_warnings():
         evaluation = score(
-            best.probabilities, part, labels=best.labels, split=PRIVATE_TEST, model=folder.name
+            best.probabilities, part, class_names=best.labels, split=PRIVATE_TEST, model=folder.name
         )
     scores = {"n": evaluation.n, "accuracy": evaluation.accuracy, "macro_f1": evaluation.macro_f1}
     return scores, evaluation.probabilities

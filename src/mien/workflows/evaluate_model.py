@@ -175,7 +175,7 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
         reporter.warning(f"Note: {sentence}")
     with reporter.progress(f"Evaluating on {split}") as advance:
         evaluation = score(
-            loaded.probabilities, dataset, labels=loaded.labels, split=split, model=str(loaded.path),
+            loaded.probabilities, dataset, class_names=loaded.labels, split=split, model=str(loaded.path),
             flip_tta=options.flip_tta, progress=advance,
         )  # fmt: skip
     if mapping:

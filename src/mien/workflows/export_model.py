@@ -184,7 +184,7 @@ def _with_license(card: ModelCard, text: str | None, model: Any) -> ModelCard:
             f"`license` states the license of a model of your own, and {model} is bundled: its card states its license "
             f"already. Leave `license` out; see it with: mien model {model}"
         )
-    return replace(card, licence=check_license(text)) if text is not None else card
+    return replace(card, license=check_license(text)) if text is not None else card
 
 
 def _require_probabilities(loaded: LoadedModel) -> None:

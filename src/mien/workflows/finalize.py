@@ -124,7 +124,7 @@ def _calibrate(
             return evaluate(
                 model.probabilities,
                 images,
-                labels=model.labels,
+                class_names=model.labels,
                 split="PublicTest",
                 model=name,
                 progress=advance,

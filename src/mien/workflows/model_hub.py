@@ -170,7 +170,7 @@ def _verify(address: str, found: dict[str, bytes]) -> None:
 
 def write_readme(card: ModelCard) -> str:
     """Return the README of a repository: the model card, with the front matter that the Hub reads."""
-    license_ = "other" if card.licence == "not stated" else card.licence.lower()
+    license_ = "other" if card.license == "not stated" else card.license.lower()
     head = ["---", "library_name: mien", "pipeline_tag: image-classification"]
     head += ["tags:", "- facial-expression-recognition"]
     if re.fullmatch(r"[a-z0-9.-]+", license_):
@@ -186,12 +186,12 @@ def write_readme(card: ModelCard) -> str:
     ]
     spec = card.input
     lines += [
-        f"Input: {spec.colour} faces of {spec.width}x{spec.height} pixels, {spec.low:g} to {spec.high:g}.",
+        f"Input: {spec.color} faces of {spec.width}x{spec.height} pixels, {spec.low:g} to {spec.high:g}.",
         "",
     ]
     if card.training_data:
         lines += [f"Training data: {card.training_data}.", ""]
-    lines += [f"License: {card.licence}.", "", f"Limits: {card.limits}", ""]
+    lines += [f"License: {card.license}.", "", f"Limits: {card.limits}", ""]
     if card.scores:
         lines += ["| data | images | accuracy | macro-F1 |", "|---|---|---|---|"]
         for split, row in card.scores.items():

@@ -93,8 +93,8 @@ class NotebookReporter(Reporter):
         """Show the progress of the augmentation cache."""
         self._status = {
             "waiting": "waiting for another training",
-            "views": "computing augmented copies",
-            "answers": "asking the teachers",
+            "augmented_copies": "computing augmented copies",
+            "predictions": "computing the teachers' predictions",
         }[what]
         self._share = done / total if total else 0.0
         self._draw(now=False)

@@ -53,7 +53,13 @@ class Reporter:
         return nullcontext()
 
     def preparing(self, what: str, done: int, total: int) -> None:
-        """Receive the progress of augmented copies (`views`) or predictions (`answers`); `waiting`: for another run."""
+        """Receive the progress of the augmentation cache.
+
+        Args:
+            what: `augmented_copies`, `predictions` (of the teachers), or `waiting` for another training.
+            done: what is done.
+            total: the total; 0 for `waiting`.
+        """
 
     def batch(self, now: BatchProgress) -> None:
         """Receive the progress after a training batch."""

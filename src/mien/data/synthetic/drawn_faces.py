@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING, UNLABELLED, Dataset
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING, UNLABELED, Dataset
 from mien.data.ferplus import VOTE_COLUMNS, majority, vote_distribution
 from mien.data.synthetic.action_units import CONFUSIONS, expression_name, sample_expression
 from mien.data.synthetic.features import brows, eyes, folds, mouth, nose
@@ -145,8 +145,8 @@ def write_csv(dataset: Dataset, path: str | Path) -> None:
             "expressions in this file; draw the set with label_set=FER2013."
         )
     labels = dataset.labels
-    if (labels == UNLABELLED).any():
-        row = int((labels == UNLABELLED).argmax())
+    if (labels == UNLABELED).any():
+        row = int((labels == UNLABELED).argmax())
         raise DataError(f"{path}: expected a label for each image, got none for row {row}. Leave it out.")
     texts = [str(tone) for tone in range(256)]
     with replacing(path) as aside, aside.open("w", encoding="ascii", newline="") as file:
