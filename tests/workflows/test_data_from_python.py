@@ -24,7 +24,8 @@ from mien.workflows.options import DataOptions, TrainOptions
 from mien.workflows.reporter import Reporter, SilentReporter
 from mien.workflows.run_data import find_training_data
 from mien.workflows.run_plan import Plan, make_plan
-from tests.conftest import CARD, make_dataset, make_onnx
+from tests.builders.datasets import make_dataset
+from tests.builders.models import CARD, make_onnx
 
 
 def undivided(*, copies: int = 20) -> Dataset:

@@ -23,7 +23,7 @@ from mien.workflows.finalize import without_onnx
 from mien.workflows.options import DataOptions, TrainOptions
 from mien.workflows.reporter import SilentReporter
 from mien.workflows.run_plan import TrainingInterrupted
-from tests.conftest import make_onnx
+from tests.builders.models import make_onnx
 
 RENAMED = {
     "labels": "label_set", "model_labels": "model_class_names", "tta": "flip_tta", "format_": "format",
