@@ -20,7 +20,7 @@ from mien.bulk.parts import PENDING, Parts
 from mien.bulk.ray_stages import Fetch, Recognize, RowsSink
 from mien.bulk.storage import Storage
 from mien.errors import MienError
-from tests.bulk.builders import FETCHER, SPEC, STUB_COMMAND
+from tests.builders.job_inputs import FETCHER, SPEC, STUB_COMMAND
 
 CLASSES = ("happy", "sad")
 SAME_VERSION = replace(SPEC, version=mien.__version__)
