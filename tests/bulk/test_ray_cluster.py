@@ -122,6 +122,21 @@ def test_committed_rows_are_merged_at_a_limited_rate_while_a_job_runs(*, local: 
     assert merged == [seconds, 2 * seconds]
 
 
+def test_a_cluster_with_token_authentication_is_reported_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("0" * 64)
+    fake = FakeRay(error=ConnectionError("Failed to connect"))
+    with pytest.raises(MienError, match=r"auth_token exists, set RAY_AUTH_MODE=token\.$"):
+        start(fake, BatchOptions(engine="ray", address="auto"))
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    with pytest.raises(MienError, match=r"ray start --head$"):
+        start(fake, BatchOptions(engine="ray", address="auto"))
+
+
 def test_each_input_that_is_left_is_in_one_task_in_the_order_of_the_manifest(tmp_path: Path) -> None:
     entries = [Entry(f"/{number}.jpg") for number in range(1000)]
     parts = Parts.begin(Storage(str(tmp_path)), 10**6, {})

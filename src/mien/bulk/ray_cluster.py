@@ -8,6 +8,7 @@ import socket
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import MienError, MissingExtra
@@ -103,6 +104,9 @@ def start(ray: Any, options: BatchOptions) -> Pool:
         told = " ".join(str(error).split())
         if "ersion" in told and "mismatch" in told:
             remedy = "Install the cluster's versions of Ray and Python here."
+        elif given and "RAY_AUTH_MODE" not in os.environ and Path("~/.ray/auth_token").expanduser().exists():
+            # `ray start` requires the token of this file, but `ray.init` does not send it by itself.
+            remedy += " If it was started where ~/.ray/auth_token exists, set RAY_AUTH_MODE=token."
         raise MienError(f"{where} ({told[:80]}). {remedy}") from error
     return pool_of_cluster(ray, options) if given else Pool(*[options.processes] * 3)
 
