@@ -19,7 +19,7 @@ from mien.cli.shared_options import (
     JsonOption,
     MergeOption,
     ModelArgument,
-    ModelLabelsOption,
+    ModelClassNamesOption,
     PixelRangeOption,
     PixelScaleOption,
     VotesOption,
@@ -34,7 +34,7 @@ EXAMPLES = examples(
     "mien evaluate runs/mine",
     "mien evaluate default --data fer2013.csv --json",
     "mien evaluate runs/mine small --data faces/",
-    "mien evaluate theirs.h5 --data fer2013.csv --model-labels angry,disgust,fear,happy,sad,surprise,neutral",
+    "mien evaluate theirs.h5 --data fer2013.csv --model-class-names angry,disgust,fear,happy,sad,surprise,neutral",
 )
 
 
@@ -85,7 +85,7 @@ def evaluate(
     merge: MergeOption = None,
     group: GroupOption = None,
     detect: DetectOption = False,
-    model_labels: ModelLabelsOption = None,
+    model_class_names: ModelClassNamesOption = None,
     pixel_scale: PixelScaleOption = None,
     pixel_range: PixelRangeOption = None,
     tta: Annotated[
@@ -124,7 +124,7 @@ def evaluate(
             labels, class_names, votes, cache, merge=merge or None, group=group, detect=detect or None
         ),
         model=ModelOptions(
-            class_names=model_labels, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
+            class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
         ),
         flip_tta=tta,
         out=out_folder,
