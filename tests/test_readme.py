@@ -96,7 +96,7 @@ SLOW = {
         shorter=("epochs=20", "epochs=1"),
     ),
     "mien evaluate runs/first": Claim("macro-F1", leaves="runs/first/PrivateTest/report.html"),
-    "mien evaluate theirs.h5 --data fer2013.csv --model-labels "
+    "mien evaluate theirs.h5 --data fer2013.csv --model-class-names "
     "angry,disgust,fear,happy,sad,surprise,neutral": Claim("theirs.h5 on fer2013.csv"),
     "network = keras.models.load_model": Claim(r"^\(None, 48, 48, 1\) \(None, 7\)$"),
     "mien export runs/first --format int8 --data fer2013.csv": Claim(

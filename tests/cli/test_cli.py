@@ -157,7 +157,8 @@ def test_bundled_model_names_are_accepted_by_evaluate_and_model(table: Path) -> 
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["labels"]) == 7
     is_one_sentence(
-        mien("evaluate", "default", "--data", table, "--model-labels", "a,b"), "leave --model-labels"
+        mien("evaluate", "default", "--data", table, "--model-class-names", "a,b"),
+        "leave --model-class-names",
     )
     is_one_sentence(mien("export", "default", "--format", "h5"), "cannot be turned back")
     card = json.loads(mien("model", "ferplus", "--json").stdout)["card"]

@@ -123,7 +123,7 @@ def test_usage_lines_have_no_braces_or_double_brackets() -> None:
 
 def test_a_long_example_continues_after_a_backslash() -> None:
     text = help_of("evaluate")
-    assert "   mien evaluate theirs.h5 --data fer2013.csv --model-labels \\\n     angry,disgust," in text
+    assert "   mien evaluate theirs.h5 --data fer2013.csv --model-class-names \\\n     angry,disgust," in text
 
 
 def test_the_default_of_a_number_of_bytes_has_binary_units() -> None:

@@ -17,7 +17,7 @@ from tests.builders.portraits import PORTRAIT
 from tests.helpers.command import is_one_sentence, mien
 
 NAMES = FER2013.classes
-LABELS = ("--model-labels", ",".join(NAMES))
+LABELS = ("--model-class-names", ",".join(NAMES))
 
 
 def foreign(path: Path, *, channels_first: bool = False, operator: str = "") -> Path:
@@ -98,9 +98,9 @@ def test_class_names_and_pixel_scale_are_rejected_for_a_file_with_a_card(tmp_pat
 def test_file_without_a_card_can_be_evaluated_used_and_exported_with_a_card(tmp_path: Path) -> None:
     path, carded = foreign(tmp_path / "m.onnx", channels_first=True), tmp_path / "with-card.onnx"
     is_one_sentence(
-        mien("evaluate", path, "--data", "synthetic:70"), "Give them in index order, .*--model-labels"
+        mien("evaluate", path, "--data", "synthetic:70"), "Give them in index order, .*--model-class-names"
     )
-    is_one_sentence(mien("model", path), "mien export .* --model-labels .* --out with-card.onnx")
+    is_one_sentence(mien("model", path), "mien export .* --model-class-names .* --out with-card.onnx")
     judged = mien("evaluate", path, "--data", "synthetic:70", "--json", *LABELS)
     assert judged.returncode == 0, judged.stderr
     used = mien("predict", PORTRAIT, "--model", path, "--json", *LABELS)
@@ -118,7 +118,7 @@ def test_export_replaces_a_damaged_card(tmp_path: Path) -> None:
     model = onnx.load(make_onnx(tmp_path / "m.onnx", CARD))
     onnx.helper.set_model_props(model, {"mien.card": "{"})
     onnx.save(model, tmp_path / "m.onnx")
-    is_one_sentence(mien("model", tmp_path / "m.onnx"), "mien export .* --model-labels")
+    is_one_sentence(mien("model", tmp_path / "m.onnx"), "mien export .* --model-class-names")
     made = mien("export", tmp_path / "m.onnx", *LABELS, "--out", tmp_path / "new.onnx")
     assert made.returncode == 0, made.stderr
     assert Classifier(tmp_path / "new.onnx").labels == NAMES

@@ -136,7 +136,9 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:You are saving:UserWarning")
 def test_third_party_h5_requires_class_names(foreign: Path) -> None:
-    with pytest.raises(ModelError, match=r"no model card, so the names of its 3 classes .*--model-labels"):
+    with pytest.raises(
+        ModelError, match=r"no model card, so the names of its 3 classes .*--model-class-names"
+    ):
         load_classifier(foreign)
     with pytest.raises(ModelError, match="expected 3 class names, one for each class of the network, got 2"):
         load_classifier(foreign, labels=["a", "b"])

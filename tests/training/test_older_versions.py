@@ -18,7 +18,6 @@ from mien.training.augmentation_cache import AugmentationCache
 from mien.training.recipe import Recipe
 from mien.training.run_config import RunConfig, read_config
 from mien.training.trainer import train
-from mien.training.trainer_options import TrainerOptions
 from tests.builders.trainings import Killed, cut_after, scores, tiny_recipe
 
 FIELDS = {"progressive_sizes": "sides", "ema_momentum": "average", "distillation_weight": "distil",
@@ -81,18 +80,6 @@ def test_run_config_keeps_its_old_keys() -> None:
     assert RunConfig(recipe, "x", labels="ferplus", views_in="c", licence="MIT") == RunConfig(  # type: ignore[call-arg]
         recipe, "x", "ferplus", augmentation_cache="c", license="MIT"
     )
-
-
-def test_trainer_options_accept_their_former_names() -> None:
-    former = TrainerOptions(origin={"path": "x"}, views="cache")  # type: ignore[call-arg]
-    assert former == TrainerOptions(arguments={"path": "x"}, augmentation_cache="cache")
-    assert (former.origin, former.views) == ({"path": "x"}, "cache")  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("name", ["license", "licence"])
-def test_the_license_is_read_under_both_spellings(name: str) -> None:
-    assert TrainerOptions(arguments={name: "CC-BY-4.0"}).license == "CC-BY-4.0"
-    assert TrainerOptions(arguments={name: None}).license == TrainerOptions().license == ""
 
 
 def test_an_augmentation_cache_of_an_older_version_is_found(tmp_path: Path, dataset: Dataset) -> None:

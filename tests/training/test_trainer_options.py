@@ -11,7 +11,7 @@ import pytest
 from mien.training.builtin_recipes import get_recipe
 from mien.training.run_config import RunConfig
 from mien.training.trainer_options import TrainerOptions
-from tests.conftest import make_dataset
+from tests.builders.datasets import make_dataset
 
 
 def test_old_names_of_options_are_aliases() -> None:
@@ -47,4 +47,4 @@ def test_the_license_is_in_the_card_of_a_trained_model(tmp_path: Path, key: str)
     train(make_dataset(), recipe, tmp_path / "run", arguments=arguments, custom=CustomParts(network=network))
     card = load_best(tmp_path / "run").card
     assert card
-    assert card.licence == "MIT"
+    assert card.license == "MIT"

@@ -24,7 +24,8 @@ from mien.workflows.options import DataOptions, TrainOptions
 from mien.workflows.reporter import Reporter, SilentReporter
 from mien.workflows.run_data import find_training_data
 from mien.workflows.run_plan import Plan, make_plan
-from tests.conftest import CARD, make_dataset, make_onnx
+from tests.builders.datasets import make_dataset
+from tests.builders.models import CARD, make_onnx
 
 
 def undivided(*, copies: int = 20) -> Dataset:
@@ -66,6 +67,13 @@ def test_options_for_reading_data_are_refused_for_a_dataset(tmp_path: Path, opti
         DataError, match=rf"`{option}`, got a mien\.Dataset, which is read already\. Pass the path"
     ):
         mien.train(make_dataset(), out=tmp_path / "run", reporter=SilentReporter(), **{option: value})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cross_validation_and_a_learning_rate_search_refuse_them_too(tmp_path: Path) -> None:
+    for function in (mien.cross_validate, mien.find_learning_rate):
+        with pytest.raises(DataError, match=r"`merge`, got a mien\.Dataset, which is read already"):
+            function(make_dataset(), merge="happy=surprise", out=tmp_path / "run", reporter=SilentReporter())
     assert not (tmp_path / "run").exists()
 
 

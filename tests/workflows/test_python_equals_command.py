@@ -23,10 +23,10 @@ from mien.workflows.finalize import without_onnx
 from mien.workflows.options import DataOptions, TrainOptions
 from mien.workflows.reporter import SilentReporter
 from mien.workflows.run_plan import TrainingInterrupted
-from tests.conftest import make_onnx
+from tests.builders.models import make_onnx
 
 RENAMED = {
-    "labels": "label_set", "model_labels": "model_class_names", "tta": "flip_tta", "format_": "format",
+    "labels": "label_set", "tta": "flip_tta", "format_": "format",
     "license_": "license", "out_folder": "out", "out_file": "out",
 }  # fmt: skip
 """Parameters of the commands whose names in Python differ."""
@@ -41,8 +41,8 @@ def parameters(function: Callable[..., Any]) -> set[str]:
 @pytest.mark.parametrize(
     ("command", "function"),
     [
-        ("evaluate.evaluate", mien.evaluate), ("export.export", mien.export), ("hub.push", mien.push),
-        ("hub.pull", mien.pull),
+        ("evaluate.evaluate", mien.evaluate), ("export.export", mien.export), ("push.push", mien.push),
+        ("pull.pull", mien.pull),
     ],
 )  # fmt: skip
 def test_python_has_the_parameters_of_the_command(command: str, function: Callable[..., Any]) -> None:

@@ -20,7 +20,7 @@ from mien.cli.shared_options import (
     KeepCropsOption,
     MergeOption,
     ModelArgument,
-    ModelLabelsOption,
+    ModelClassNamesOption,
     PixelRangeOption,
     PixelScaleOption,
     VotesOption,
@@ -35,7 +35,7 @@ EXAMPLES = examples(
     "mien evaluate runs/mine",
     "mien evaluate default --data fer2013.csv --json",
     "mien evaluate runs/mine small --data faces/",
-    "mien evaluate theirs.h5 --data fer2013.csv --model-labels angry,disgust,fear,happy,sad,surprise,neutral",
+    "mien evaluate theirs.h5 --data fer2013.csv --model-class-names angry,disgust,fear,happy,sad,surprise,neutral",
 )
 
 
@@ -87,7 +87,7 @@ def evaluate(
     group: GroupOption = None,
     detect: DetectOption = False,
     keep_crops: KeepCropsOption = None,
-    model_labels: ModelLabelsOption = None,
+    model_class_names: ModelClassNamesOption = None,
     pixel_scale: PixelScaleOption = None,
     pixel_range: PixelRangeOption = None,
     tta: Annotated[
@@ -133,7 +133,7 @@ def evaluate(
             keep_crops=keep_crops,
         ),
         model=ModelOptions(
-            class_names=model_labels, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
+            class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
         ),
         flip_tta=tta,
         out=out_folder,

@@ -14,7 +14,7 @@ from mien.cli.shared_options import (
     ClassNamesOption,
     LabelsOption,
     LicenseOption,
-    ModelLabelsOption,
+    ModelClassNamesOption,
     PixelRangeOption,
     PixelScaleOption,
     parse_pixel_range,
@@ -23,7 +23,7 @@ from mien.errors import ModelError
 
 EXAMPLES = examples(
     "mien export runs/mine --format int8 --data fer2013.csv",
-    "mien export theirs.h5 --format onnx --model-labels angry,disgust,fear,happy,sad,surprise,neutral",
+    "mien export theirs.h5 --format onnx --model-class-names angry,disgust,fear,happy,sad,surprise,neutral",
     "mien export small --out small.onnx",
     "mien export runs/mine --format tflite",
 )
@@ -82,14 +82,16 @@ def export(
     ] = "synthetic",
     labels: LabelsOption = None,
     class_names: ClassNamesOption = None,
-    model_labels: ModelLabelsOption = None,
+    model_class_names: ModelClassNamesOption = None,
     pixel_scale: PixelScaleOption = None,
     pixel_range: PixelRangeOption = None,
     license_: LicenseOption = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that mien did not write.")] = False,
     with_card: Annotated[
         bool,
-        typer.Option("--with-card", help="Copy an ONNX file and add a model card; needs --model-labels."),
+        typer.Option(
+            "--with-card", help="Copy an ONNX file and add a model card; needs --model-class-names."
+        ),
     ] = False,
     logits: Annotated[
         bool,
@@ -112,7 +114,7 @@ def export(
         data=data,
         reading=DataOptions(labels, class_names),
         model=ModelOptions(
-            class_names=model_labels, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
+            class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
         ),
         license=license_,
         force=force,

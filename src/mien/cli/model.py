@@ -91,7 +91,7 @@ def _read_keras_card(path: Path) -> ModelCard:
     if card is None:
         raise ModelError(
             f"{shown(path)}: expected a model card inside, found none, for mien did not write this file. Give it one "
-            f"with: mien export {shlex.quote(str(path))} --model-labels {EXAMPLE_LABELS} --format keras --out "
+            f"with: mien export {shlex.quote(str(path))} --model-class-names {EXAMPLE_LABELS} --format keras --out "
             "with-card.keras"
         )
     return card

@@ -16,15 +16,14 @@ _OPTIONS = {
     "storage_options": "--storage-option",
     "shares": "--split-shares",
     "teachers": "--teacher",
-    "model_class_names": "--model-labels",
 }
 """Options whose names differ from those of their parameters."""
 
 _PARAMETERS = {
     "augmentation_cache", "augmented_copies", "backend", "class_names", "data", "detect", "devices",
     "distillation_weight", "flip_tta", "force", "format", "group", "host", "host_index", "hosts", "joint", "keep_crops",
-    "label_set", "learning_rate", "license", "merge", "mlflow", "out", "pixel_range", "pixel_scale", "port", "recipe",
-    "resume", "split", "split_seed", "tensorboard", "trust_model", "votes", "workers",
+    "label_set", "learning_rate", "license", "merge", "mlflow", "model_class_names", "out", "pixel_range",
+    "pixel_scale", "port", "recipe", "resume", "split", "split_seed", "tensorboard", "trust_model", "votes", "workers",
 }  # fmt: skip
 """Parameters whose options have the same name."""
 
@@ -32,6 +31,7 @@ _NAMED = re.compile(r"`([a-z][a-z0-9_]*(?:=[^`]*)?)`")
 _NEXT = re.compile(r", (?=[a-z][a-z0-9_]*=)")
 
 OLD_OPTIONS = {
+    "--model-labels": "--model-class-names",
     "--labels": "--label-set",
     "--tta": "--flip-tta",
     "--licence": "--license",

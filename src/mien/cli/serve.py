@@ -18,7 +18,7 @@ from mien.cli.shared_options import (
     DEFAULT_RANGE,
     DEFAULT_SCALE,
     FLIP_TTA_HELP,
-    MODEL_LABELS_HELP,
+    MODEL_CLASS_NAMES_HELP,
     OF_THE_CARD,
     PIXEL_RANGE_HELP,
     PIXEL_SCALE_HELP,
@@ -35,7 +35,7 @@ _IMAGES, _CONNECTIONS, _VIDEOS, _ACCESS = "Images", "Connections and time limits
 EXAMPLES = examples(
     "mien serve",
     "MIEN_API_KEY=$(openssl rand -hex 16) mien serve --host 0.0.0.0",
-    "mien serve --model theirs.tflite --model-labels angry,disgust,fear,happy,sad,surprise,neutral",
+    "mien serve --model theirs.tflite --model-class-names angry,disgust,fear,happy,sad,surprise,neutral",
 )
 
 
@@ -51,11 +51,11 @@ def serve(
             show_default="the bundled model default",
         ),
     ] = "default",
-    model_labels: Annotated[
+    model_class_names: Annotated[
         str | None,
         its.text(
-            "model-labels",
-            MODEL_LABELS_HELP,
+            "model-class-names",
+            MODEL_CLASS_NAMES_HELP,
             value="A,B,...",
             panel=_MODEL,
             show_default=OF_THE_CARD,

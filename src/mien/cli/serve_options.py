@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _TYPO = 0.87  # minimum similarity of two names for one to count as a misspelling of the other
 
 FORMER = {
+    "model-class-names": "model-labels",
     "max-images": "max-pictures",
     "max-video-bytes": "max-film-bytes",
     "max-video-frames": "max-film-frames",
@@ -68,9 +69,8 @@ def number(
             )
         return found
 
-    former = FORMER.get(name)
     return typer.Option(
-        envvar=[variable(one) for one in (name, former) if one] if former else main,
+        envvar=variables(name),
         show_envvar=False,
         metavar=value,
         parser=read,
@@ -90,7 +90,7 @@ def seconds(name: str, told: str, panel: str) -> Any:
 def text(name: str, told: str, *, value: str, panel: str | None = None, **settings: Any) -> Any:
     """Return a text option, which can also be set by an environment variable."""
     return typer.Option(
-        envvar=variable(name),
+        envvar=variables(name),
         show_envvar=False,
         metavar=value,
         help=told,
@@ -102,6 +102,11 @@ def text(name: str, told: str, *, value: str, panel: str | None = None, **settin
 def variable(name: str) -> str:
     """Return the name of an option's environment variable."""
     return f"MIEN_{name.upper().replace('-', '_')}"
+
+
+def variables(name: str) -> list[str]:
+    """Return the names of an option's environment variable: the current one, and the former one if there is one."""
+    return [variable(one) for one in (name, FORMER.get(name)) if one]
 
 
 def check_variables(names: Iterable[str]) -> None:

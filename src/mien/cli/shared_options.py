@@ -25,7 +25,7 @@ DATA_HELP = (
     "(.csv or .tsv, also compressed); a .parquet or .npz file; or synthetic[:N[:SEED]] for N drawn faces."
 )
 
-MODEL_LABELS_HELP = "Class names of the model in index order, for a file without a model card."
+MODEL_CLASS_NAMES_HELP = "Class names of the model in index order, for a file without a model card."
 PIXEL_SCALE_HELP = (
     "Factor that maps pixel values 0 to 255 to the model's input, for a file without a model card."
 )
@@ -157,9 +157,11 @@ VotesOption = Annotated[
         show_default="searched beside the table",
     ),
 ]
-ModelLabelsOption = Annotated[
+ModelClassNamesOption = Annotated[
     str | None,
-    typer.Option("--model-labels", metavar="A,B,...", help=MODEL_LABELS_HELP, show_default=OF_THE_CARD),
+    typer.Option(
+        "--model-class-names", metavar="A,B,...", help=MODEL_CLASS_NAMES_HELP, show_default=OF_THE_CARD
+    ),
 ]
 PixelScaleOption = Annotated[
     float | None,
@@ -188,6 +190,12 @@ CacheOption = Annotated[
     bool, typer.Option("--cache/--no-cache", help="Cache the images of a table for faster loading.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+HubArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="hf://USER/MODEL", help="The repository: hf://USER/MODEL or hf://USER/MODEL@REVISION."
+    ),
+]
 
 
 def parse_pixel_range(text: str | None) -> tuple[float, float] | None:

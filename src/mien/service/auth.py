@@ -87,7 +87,7 @@ def _check_host(headers: Headers, allowed: Collection[str] | None) -> None:
                 f"This service does not answer for the host {shown(host)}.",
                 expected="a request for localhost or for a host that the service allows",
                 received=f"a request for {shown(host)}",
-                remedy="Use localhost, or start the service with: mien serve --allow-host NAME",
+                remedy="Use localhost, or start the service with `mien serve --allow-host NAME`.",
                 reason="host",
             )
 

@@ -124,7 +124,7 @@ def open_teacher(path: Path, precision: Precision) -> tuple[KerasClassifier, str
     if card is None:
         raise ModelError(
             f"{path}: expected a teacher with a model card, got a file that another program made. "
-            "Export it first: mien export FILE --format onnx --model-labels …"
+            "Export it first: mien export FILE --format onnx --model-class-names …"
         )
     weights = teacher.network.get_weights()
     reduced = any(layer.name == REDUCTION for layer in teacher.network.layers)

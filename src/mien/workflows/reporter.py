@@ -39,6 +39,9 @@ class Reporter:
     def warning(self, text: str) -> None:
         """Receive a warning, as a sentence."""
 
+    def step(self, number: int, title: str) -> None:
+        """Begin a numbered step of a workflow with several steps."""
+
     def progress(self, title: str) -> AbstractContextManager[Advance]:
         """Begin a longer operation, which ends with the block and calls the returned function with its progress."""
         del title
@@ -88,6 +91,10 @@ class LogReporter(Reporter):
     def warning(self, text: str) -> None:
         """Log a warning."""
         self._log.warning(text)
+
+    def step(self, number: int, title: str) -> None:
+        """Log the title of a step."""
+        self._log.info("%d. %s", number, title)
 
     def epoch(self, state: TrainingState) -> None:
         """Log the row of an epoch."""

@@ -20,7 +20,7 @@ import pytest
 
 import mien
 from mien.errors import DataError
-from mien.recognition.video import probe, read_frames
+from mien.recognition.video import probe, read_frames, watch
 from mien.recognition.video.av_capture import open_container
 from mien.recognition.video.capture import SteadyFile, open_capture
 from mien.recognition.video.container_limits import check_container
@@ -91,7 +91,7 @@ class TestRedirections:
                 with pytest.raises(DataError, match="expected a video"):
                     list(read_frames(source))
                 with pytest.raises(DataError, match="expected a video"):
-                    list(mien.watch(_Finder(), source if isinstance(source, Path) else path))
+                    list(watch(_Finder(), source if isinstance(source, Path) else path))
             with pytest.raises(DataError, match="expected a video"):
                 probe(path)
 
