@@ -374,7 +374,8 @@ def test_error_for_a_folder_without_images_lists_its_files(tmp_path: Path) -> No
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train-00000.parquet").write_bytes(b"PAR1")
     with pytest.raises(
-        DataError, match=r"got 'data'\. .* It holds no image, but \.parquet 1\. Convert Parquet files"
+        DataError,
+        match=r"got 'data'\. .* It holds no image, but \.parquet 1\. Give the folder of the Parquet",
     ):
         read_folders(tmp_path, FER2013)
     (tmp_path / "empty").mkdir()

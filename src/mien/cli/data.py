@@ -15,7 +15,9 @@ from mien.cli.shared_options import (
     DATA_HELP,
     CacheOption,
     ClassNamesOption,
+    DetectOption,
     GroupOption,
+    KeepCropsOption,
     LabelsOption,
     MergeOption,
     SharesOption,
@@ -63,6 +65,8 @@ def check(
     group: GroupOption = None,
     shares: SharesOption = None,
     split_seed: SplitSeedOption = None,
+    detect: DetectOption = False,
+    keep_crops: KeepCropsOption = None,
     out_folder: Annotated[
         Path | None,
         typer.Option(
@@ -110,6 +114,8 @@ def check(
             group=group,
             shares=shares,
             split_seed=split_seed,
+            detect=detect or None,
+            keep_crops=keep_crops,
         )
         dataset = load_data(path, options)
         found = inspect(dataset)

@@ -17,6 +17,7 @@ from mien.cli.shared_options import (
     DetectOption,
     GroupOption,
     JsonOption,
+    KeepCropsOption,
     MergeOption,
     ModelArgument,
     ModelClassNamesOption,
@@ -85,6 +86,7 @@ def evaluate(
     merge: MergeOption = None,
     group: GroupOption = None,
     detect: DetectOption = False,
+    keep_crops: KeepCropsOption = None,
     model_class_names: ModelClassNamesOption = None,
     pixel_scale: PixelScaleOption = None,
     pixel_range: PixelRangeOption = None,
@@ -121,7 +123,14 @@ def evaluate(
     options = EvaluateOptions(
         split=split,
         data=DataOptions(
-            labels, class_names, votes, cache, merge=merge or None, group=group, detect=detect or None
+            labels,
+            class_names,
+            votes,
+            cache,
+            merge=merge or None,
+            group=group,
+            detect=detect or None,
+            keep_crops=keep_crops,
         ),
         model=ModelOptions(
             class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)

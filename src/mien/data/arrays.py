@@ -1,4 +1,4 @@
-"""Read images and labels from memory (NumPy arrays, pandas data frames) or from `.npz` files."""
+"""Read images and labels from arrays in memory or from `.npz` files."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.data.cells import is_one_hot, labels_of, pixels_of
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.data.records import Records
-from mien.data.table_header import LABELS, PATHS, PIXELS, SPLITS
-from mien.data.text_encoding import decode_word
 from mien.errors import DataError
 from mien.labels import FER2013, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -48,6 +47,19 @@ def is_npz(path: Path) -> bool:
     except (OSError, zipfile.BadZipFile):
         return False
     return bool(names) and all(name.endswith(".npy") for name in names)
+
+
+def find_npz(folder: Path) -> Path | None:
+    """Return the `.npz` file in a folder; `None` if there is none.
+
+    Raises:
+        DataError: If there are several.
+    """
+    found = [path for path in sorted(folder.glob("*.npz")) if is_npz(path)]
+    if len(found) > 1:
+        named = ", ".join(path.name for path in found[:5])
+        raise DataError(f"{folder}: expected one .npz file, found {named}. Give the path of one.")
+    return found[0] if found else None
 
 
 def read_npz(path: Path, options: ReadOptions, progress: Progress | None = None) -> Dataset:
@@ -82,21 +94,21 @@ def read_memory(data: Any, options: ReadOptions, progress: Progress | None = Non
     """
     if isinstance(data, Mapping):
         return read_arrays_of(
-            {str(key): np.asarray(value) for key, value in data.items()}, options, "memory", progress
+            {str(key): _to_array(value) for key, value in data.items()}, options, "memory", progress
         )
     if isinstance(data, tuple | list) and len(data) in {2, 3} and not isinstance(data[0], str):
         return _read_tuple(data, options, progress)
-    if type(data).__module__.split(".")[0] == "pandas" and hasattr(data, "columns"):
-        return _read_frame(data, options, progress)
-    return None
+    from mien.data.data_frame_rows import is_frame, read_frame
+
+    return read_frame(data, options, progress) if is_frame(data) else None
 
 
 def _read_tuple(data: Sequence[Any], options: ReadOptions, progress: Progress | None) -> Dataset:
     """Read images, labels and optional splits; numbers are indices into the label set, by default FER2013's."""
     given = np.asarray(data[1])
     label_set = options.label_set or FER2013
-    soft = given.ndim == 2 and given.shape[1] > 1 and given.dtype.kind == "f" and not _is_one_hot(given)
-    arrays = {"images": np.asarray(data[0]), "labels": given.argmax(axis=1) if soft else given}
+    soft = given.ndim == 2 and given.shape[1] > 1 and given.dtype.kind == "f" and not is_one_hot(given)
+    arrays: dict[str, Any] = {"images": data[0], "labels": given.argmax(axis=1) if soft else given}
     if len(data) == 3 and data[2] is not None:
         arrays["splits"] = np.asarray(data[2])
     if options.class_names is None and given.dtype.kind in "uif":
@@ -113,7 +125,7 @@ def _read_tuple(data: Sequence[Any], options: ReadOptions, progress: Progress | 
 
 
 def read_arrays_of(
-    arrays: Mapping[str, NDArray[Any]], options: ReadOptions, source: str, progress: Progress | None = None
+    arrays: Mapping[str, Any], options: ReadOptions, source: str, progress: Progress | None = None
 ) -> Dataset:
     """Return the data set that named arrays contain.
 
@@ -121,11 +133,12 @@ def read_arrays_of(
         DataError: If they do not contain a data set.
     """
     images: list[NDArray[np.uint8]] = []
+    arrays = _with_names(arrays)
     labels: list[str | int | None] = []
     splits: list[str | None] = []
     for split, image, label in _pairs(arrays, source):
-        pixels = pixels_of(arrays[image], image, source)
-        words = _labels(arrays[label], label, source)
+        pixels = _images_of(arrays[image], image, source)
+        words = labels_of(arrays[label], label, source)
         if len(pixels) != len(words):
             raise DataError(
                 f"{source}: expected as many labels as images, got {len(words):,} {label} and {len(pixels):,} {image}."
@@ -156,7 +169,34 @@ def read_arrays_of(
     return records.to_dataset(options, progress)
 
 
-def _pairs(arrays: Mapping[str, NDArray[Any]], source: str) -> list[tuple[str | None, str, str]]:
+def _to_array(value: Any) -> Any:
+    """Return an array; images of several sizes stay a list."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        return list(value)
+
+
+def _with_names(arrays: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arrays, with names for the two unnamed ones of `numpy.savez(FILE, images, labels)`."""
+    if set(arrays) != {"arr_0", "arr_1"}:
+        return arrays
+    images, labels = sorted(arrays.values(), key=lambda array: array.ndim, reverse=True)
+    return {"images": images, "labels": labels} if images.ndim > max(labels.ndim, 1) else arrays
+
+
+def _images_of(images: Any, name: str, source: str) -> Sequence[NDArray[np.uint8]]:
+    """Return the images of an array, or of a list of arrays of several sizes."""
+    array = _to_array(images)
+    if isinstance(array, np.ndarray) and array.dtype.kind != "O":
+        return list(pixels_of(array, name, source))
+    return [
+        pixels_of(np.asarray(image)[None], f"{name} {number}", source)[0]
+        for number, image in enumerate(images, 1)
+    ]
+
+
+def _pairs(arrays: Mapping[str, Any], source: str) -> list[tuple[str | None, str, str]]:
     """Return arrays of images with the arrays of their labels, and their split."""
     parts: dict[tuple[str | None, str], str] = {}
     for name in arrays:
@@ -178,107 +218,3 @@ def _pairs(arrays: Mapping[str, NDArray[Any]], source: str) -> list[tuple[str | 
     if not pairs:
         raise DataError(f"{source}: expected {_EXPECTED}; got {quote(', '.join(arrays))}.")
     return [pair for pair in pairs if pair[0] is not None] or pairs
-
-
-def pixels_of(array: NDArray[Any], name: str, source: str) -> NDArray[np.uint8]:
-    """Convert images to gray or RGB values from 0 to 255.
-
-    Args:
-        array: (n, pixels) of square images, (n, h, w), (n, h, w, 1) or (n, h, w, 3); integers, or floats from 0 to 1.
-        name: name used in error messages.
-        source: source used in error messages.
-
-    Raises:
-        DataError: If the shape, type or values are invalid.
-    """
-    if array.ndim == 2:
-        side = round(array.shape[1] ** 0.5)
-        if side * side == array.shape[1]:
-            array = array.reshape(-1, side, side)
-    if array.ndim == 4 and array.shape[3] == 1:
-        array = array[..., 0]
-    if array.ndim not in {3, 4} or (array.ndim == 4 and array.shape[3] != 3) or array.dtype.kind not in "uif":
-        raise DataError(
-            f"{source}: expected images of shape (n, height, width), with or without 1 or 3 channels at the end, got "
-            f"{array.dtype} {array.shape} in {name}."
-        )
-    if array.dtype == np.uint8:
-        return array
-    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
-    if not (np.isfinite(low) and np.isfinite(high)) or low < 0 or high > 255:
-        raise DataError(
-            f"{source}: expected pixels from 0 to 255 or from 0 to 1, got {low:g} to {high:g} in {name}."
-        )
-    scale = 255.0 if array.dtype.kind == "f" and high <= 1 else 1.0
-    return np.asarray(np.round(array.astype(np.float32) * scale), np.uint8)
-
-
-def _labels(array: NDArray[Any], name: str, source: str) -> list[str | int | None]:
-    if array.ndim == 2 and array.shape[1] > 1 and array.dtype.kind in "uifb" and _is_one_hot(array):
-        return [int(i) for i in array.argmax(axis=1)]
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise DataError(
-            f"{source}: expected labels of shape (n,) or one-hot (n, classes), got {array.shape} in {name}."
-        )
-    if array.dtype.kind in "ui" or (array.dtype.kind == "f" and (array == np.round(array)).all()):
-        return [None if value < 0 else int(value) for value in array.tolist()]
-    if array.dtype.kind in "US" or (
-        array.dtype.kind == "O" and all(isinstance(x, str) for x in array.tolist())
-    ):
-        return [decode_word(x) if isinstance(x, bytes) else str(x) for x in array.tolist()]
-    raise DataError(f"{source}: expected labels as words or whole numbers, got {array.dtype} in {name}.")
-
-
-def _is_one_hot(array: NDArray[Any]) -> bool:
-    return bool(np.isin(array, (0, 1)).all() and (array.sum(axis=1) == 1).all())
-
-
-def _read_frame(frame: Any, options: ReadOptions, progress: Progress | None) -> Dataset:
-    columns = {str(name).lower(): name for name in reversed(list(frame.columns))}
-    label, split = _first(columns, LABELS), _first(columns, SPLITS)
-    image = _first(columns, (*PIXELS, "image", "images", *PATHS))
-    if label is None or image is None:
-        lacking = "labels (label or emotion)" if label is None else "images (image, pixels or path)"
-        raise DataError(
-            f"Expected a data frame with a column of {lacking}, got the columns "
-            f"{quote(', '.join(map(str, frame.columns)))}."
-        )
-    if options.group is not None and options.group not in frame.columns:
-        raise DataError(f"Expected group to be a column of the data frame, got {quote(options.group)}.")
-    cells = frame[image].tolist()
-    records = Records(
-        "a data frame", _labels(np.asarray(frame[label].to_numpy()), str(label), "a data frame"),
-        lambda row: _cell(cells[row], row),
-        splits=None if split is None else [str(text) for text in frame[split].tolist()],
-        groups=None if options.group is None else [str(group) for group in frame[options.group].tolist()],
-        fer2013=str(label).lower() == "emotion" and str(image).lower() in PIXELS,
-        files=_files(cells),
-    )  # fmt: skip
-    return records.to_dataset(options, progress)
-
-
-def _first(columns: Mapping[str, Any], wanted: Sequence[str]) -> Any:
-    return next((columns[name] for name in wanted if name in columns), None)
-
-
-def _files(cells: Sequence[Any]) -> list[str] | None:
-    """Return the paths in a column, "" for cells that are no path; `None` if no cell is a path."""
-    files = [str(cell) if isinstance(cell, str | Path) and len(str(cell)) < 1024 else "" for cell in cells]
-    return files if any(files) else None
-
-
-def _cell(value: Any, row: int) -> Any:
-    """Return the image in a cell: an array, pixels as text, bytes, or a path."""
-    if isinstance(value, str):
-        numbers = value.strip("[] ").replace(",", " ").split()
-        if len(numbers) < 16 * 16 or not all(number.isdigit() for number in numbers):
-            return Path(value)
-        value = np.array(numbers, np.int64)
-    if isinstance(value, bytes | Path):
-        return value
-    array = np.asarray(value)
-    return pixels_of(
-        array.reshape(1, *array.shape) if array.ndim > 1 else array.reshape(1, -1), "image", f"row {row}"
-    )[0]

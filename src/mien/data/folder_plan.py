@@ -10,14 +10,16 @@ from mien.data.class_spelling import renaming_notes
 from mien.data.classes import choose_classes, parse_word
 from mien.data.dataset import TRAINING, describe_files
 from mien.data.folder_names import class_words, find_label, names_of_numbers, parse_number
+from mien.data.folder_splits import class_folders, require_classes_above, splits_of_folders
 from mien.data.folder_walk import Rest, found_instead, subfolders, walk
 from mien.data.reading_options import ReadOptions
 from mien.data.splits import parse_split
 from mien.errors import DataError
 from mien.labels import FERPLUS, LabelSet
+from mien.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from mien.class_names import ClassOrder
@@ -54,8 +56,16 @@ def make_plan(path: Path, label_set: LabelSet | None, order: ClassOrder | None, 
         )
     root = _skip_wrappers(path, label_set or FERPLUS)
     folders = subfolders(root)
-    divided = any(parse_split(folder.name) for folder in folders)
-    places = tuple((folder, _split_of(folder)) for folder in folders) if divided else ((root, TRAINING),)
+    splits = splits_of_folders(folders, options.names_for_words)
+    places = tuple(splits.items()) if splits else ((root, TRAINING),)
+    divided = bool(splits)
+    repeated = tuple(
+        f"{folder}: it repeats the folders next to it and is not read."
+        for folder in folders
+        if divided and folder not in splits
+    )
+    if not divided and options.class_names is None:
+        require_classes_above(root, folders)
     inner = {place: subfolders(place) for place, _ in places}
     named = [folder for place, _ in places for folder in inner[place]]
     numbered = any(parse_number(folder.name) is not None for folder in named)
@@ -68,14 +78,14 @@ def make_plan(path: Path, label_set: LabelSet | None, order: ClassOrder | None, 
         found = {folder: _find_label(folder, label_set, names) for folder in named}
         told = [(folder.name, place) for folder, place in found.items() if parse_number(folder.name) is None]
         notes = renaming_notes(((name, place) for name, place in told if place is not None), label_set)
-        return Plan(root, places, label_set, found, divided, notes)
+        return Plan(root, places, label_set, found, divided, (*repeated, *notes))
     words = class_words(root, named, order)
     training = [words[folder] for place, split in places if split == TRAINING for folder in inner[place]]
     chosen = [word for word in words.values() if word != LEAVE_OUT]
     if not chosen:
         raise DataError(
             f"{path}: expected images (.jpg, .png and others) in folders named for their classes, found none"
-            f"{found_instead(path, _walked(root))}. Is this the right folder?"
+            f"{_found_instead(path, [place for place, _ in places])}. Is this the right folder?"
         )
     classes = choose_classes(
         list(dict.fromkeys(chosen)),
@@ -86,7 +96,7 @@ def make_plan(path: Path, label_set: LabelSet | None, order: ClassOrder | None, 
         in_training=training or None,
     )
     found = {folder: classes.index.get(word) for folder, word in words.items()}
-    return Plan(root, places, classes.label_set, found, divided, classes.notes)
+    return Plan(root, places, classes.label_set, found, divided, (*repeated, *classes.notes))
 
 
 def label_set_of_folders(path: Path, options: ReadOptions) -> LabelSet | None:
@@ -102,18 +112,16 @@ def label_set_of_folders(path: Path, options: ReadOptions) -> LabelSet | None:
 
 def holds_class_folders(path: Path) -> bool:
     """Return whether a folder contains class folders rather than images."""
-    root = _skip_wrappers(path, FERPLUS)
-    folders = subfolders(root)
-    if any(parse_split(folder.name) for folder in folders):
-        folders = [inner for folder in folders for inner in subfolders(folder)]
+    folders = class_folders(_skip_wrappers(path, FERPLUS))
     return len([folder for folder in folders if next(walk(folder, Rest()), None) is not None]) > 1
 
 
-def _walked(folder: Path) -> Rest:
+def _found_instead(path: Path, folders: Sequence[Path]) -> str:
+    """Describe what was found instead of class folders, for the end of a message."""
     rest = Rest()
-    for _ in walk(folder, rest):
-        pass
-    return rest
+    if count := sum(1 for folder in folders for _ in walk(folder, rest)):
+        return f" but {counted(count, 'image')} outside of such folders"
+    return found_instead(path, rest)
 
 
 def _find_label(folder: Path, label_set: LabelSet, names: Mapping[int, str]) -> int | None:
@@ -121,16 +129,6 @@ def _find_label(folder: Path, label_set: LabelSet, names: Mapping[int, str]) -> 
         return find_label(folder, label_set, names)
     except DataError as error:
         raise DataError(f"{error}{_of_other_files(folder)}") from None
-
-
-def _split_of(folder: Path) -> str:
-    split = parse_split(folder.name)
-    if split is None:
-        raise DataError(
-            f"{folder}: expected a folder named train, val or test as its neighbors are, got "
-            f"{folder.name!r}. Move it into one of them, or away."
-        )
-    return split
 
 
 def _skip_wrappers(path: Path, label_set: LabelSet) -> Path:
@@ -155,5 +153,5 @@ def _of_other_files(folder: Path) -> str:
     rest = Rest()
     if next(walk(folder, rest), None) is not None or not rest.passed_over:
         return ""
-    hint = " Convert Parquet files to CSV, or to folders of images." if ".parquet" in rest.passed_over else ""
+    hint = " Give the folder of the Parquet files alone." if ".parquet" in rest.passed_over else ""
     return f" It holds no image, but {describe_files(rest.passed_over)}.{hint}"

@@ -149,7 +149,8 @@ def find_groups(
                 f"'(person[0-9]+)', got {quote(group)}."
             )
         found = [match[1] if (match := pattern.search(name)) else None for _, name in places]
-    if (missing := found.count(None)) and (first := places[found.index(None)][1]):
+    if missing := found.count(None):
+        first = places[found.index(None)][1]
         raise DataError(
             f"{source}: expected every image to belong to a group ({quote(group)}), found none for {missing:,} of "
             f"{len(places):,}, the first {quote(first)}."

@@ -12,22 +12,27 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from mien.data.cells import groups_of
 from mien.data.dataset import SPLITS
 from mien.data.fer2013.archive import open_tables
+from mien.data.fer2013.columns import knows_columns
 from mien.data.fer2013.file_kinds import refuse_other_kinds
-from mien.data.image_finder import ImageFinder
+from mien.data.image_finder import ImageFinder, MissingImageError
 from mien.data.records import Records
 from mien.data.splits import is_table, split_of_table
 from mien.data.table_header import TableHeader, read_table_header
 from mien.data.text_encoding import TextDecoder
 from mien.errors import DataError
-from mien.labels import quote
+from mien.images import CROP_SIZE
+from mien.labels import meaning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
 
 _SMALLEST, _LARGEST = 16, 1024  # side length of images in pixels
 _LONGEST_LINE = 16 << 20  # bytes
+_ROWS_PEEKED = 200
 
 
 @dataclass
@@ -47,7 +53,7 @@ class _Rows:
     """The columns of tables."""
 
     labels: list[str | int | None]
-    images: list[NDArray[np.uint8] | Path]
+    images: list[NDArray[np.uint8] | Path | DataError]
     splits: list[str | None]
     groups: list[str]
     files: list[str]
@@ -78,7 +84,7 @@ def read_general(
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
             for member in members:
                 decoder = TextDecoder(member.name)
-                header, lines = _open(member.name, member.stream, decoder)
+                header, lines = open_rows(member.name, member.stream, decoder)
                 split = split_of_table(member.inner) or split_of_table(path.name)
                 told |= split is not None or header.split is not None
                 fer2013 &= header.is_fer2013
@@ -95,7 +101,7 @@ def read_general(
     return records.to_dataset(options, progress)
 
 
-def _open(
+def open_rows(
     name: str, stream: IO[bytes], decoder: TextDecoder | None = None
 ) -> tuple[TableHeader, Iterator[list[str]]]:
     """Return the header of a table and its rows."""
@@ -130,13 +136,8 @@ def _read_rows(
     finder: ImageFinder,
 ) -> None:
     csv.field_size_limit(_LARGEST * _LARGEST * 5)
-    at = None
-    if group:
-        if group not in header.names:
-            raise DataError(
-                f"{name}: expected group to be one of its columns ({', '.join(header.names)[:60]}), got {quote(group)}."
-            )
-        at = header.names.index(group)
+    first, groups = len(rows.labels), []
+    at = header.names.index(group) if group in header.names else None
     for number, fields in enumerate((line for line in lines if any(map(str.strip, line))), 1):
         if len(fields) != len(header.names):
             raise DataError(
@@ -145,17 +146,22 @@ def _read_rows(
             )
         try:
             rows.images.append(_image_of(header, fields, finder))
+        except MissingImageError as error:
+            rows.images.append(DataError(f"{name} row {number} (counted from 1 below the header): {error}"))
         except DataError as error:
             raise DataError(f"{name} row {number} (counted from 1 below the header): {error}") from None
         rows.files.append("" if header.path is None else fields[header.path].strip())
-        rows.labels.append(None if header.label is None else _label_of(fields[header.label]))
+        rows.labels.append(None if header.label is None else label_in(fields[header.label]))
         told = fields[header.split].strip() if header.split is not None else split
         rows.splits.append(told or split)
-        if at is not None:
-            rows.groups.append(fields[at].strip())
+        groups.append("" if at is None else fields[at].strip())
+    if group is not None:
+        files = rows.files[first:] if header.path is not None else None
+        rows.groups += groups_of(group, header.names, lambda: groups, files, name)
 
 
-def _label_of(text: str) -> str | int | None:
+def label_in(text: str) -> str | int | None:
+    """Return the label in a cell: a word or a number; `None` if it is empty."""
     text = text.strip()
     if not text:
         return None
@@ -194,17 +200,41 @@ def _image_of(header: TableHeader, fields: Sequence[str], finder: ImageFinder) -
 
 
 def is_general(path: Path) -> bool:
-    """Return whether a file is a table that only this module reads: one column per pixel, or image paths."""
+    """Return whether a file is a table that only this module reads.
+
+    Such tables have one column per pixel, image paths, or column names that `mien.data.fer2013` does not know.
+    """
     header = _peek(path)
-    return header is not None and (header.path is not None or bool(header.pixel_columns))
+    if header is None:
+        return False
+    return header.path is not None or bool(header.pixel_columns) or not knows_columns(header.names)
+
+
+def has_other_rows(path: Path) -> bool:
+    """Return whether the first rows of a table cannot be FER2013's: square images of another size, or other words."""
+    words: Counter[str] = Counter()
+    try:
+        with path.open("rb") as file, closing(open_tables(path, file)) as members:
+            header, lines = open_rows("", next(members).stream)
+            for number, fields in enumerate(islice(lines, _ROWS_PEEKED)):
+                if number == 0 and header.pixels is not None:
+                    side = math.isqrt(count := len(fields[header.pixels].split()))
+                    if side * side == count and side != CROP_SIZE and _SMALLEST <= side <= _LARGEST:
+                        return True
+                label = None if header.label is None else label_in(fields[header.label])
+                if isinstance(label, str) and meaning(label) is None:
+                    words[label] += 1
+    except (DataError, OSError, StopIteration, IndexError, csv.Error):
+        return False
+    return any(count > 1 for count in words.values())
 
 
 def has_words(path: Path) -> bool:
     """Return whether the first label of a table is a word."""
     try:
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
-            header, lines = _open("", next(members).stream)
-            label = None if header.label is None else _label_of(next(lines)[header.label])
+            header, lines = open_rows("", next(members).stream)
+            label = None if header.label is None else label_in(next(lines)[header.label])
     except (DataError, OSError, StopIteration, IndexError, csv.Error):
         return False
     return isinstance(label, str)
@@ -235,6 +265,6 @@ def find_image_tables(folder: Path) -> list[Path]:
 def _peek(path: Path) -> TableHeader | None:
     try:
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
-            return _open("", next(members).stream)[0]
+            return open_rows("", next(members).stream)[0]
     except (DataError, OSError, StopIteration):
         return None

@@ -1,4 +1,4 @@
-"""Read archives of image folders, such as `archive.zip` from Kaggle, by unpacking them to a temporary folder."""
+"""Read archives of image folders, Parquet files or arrays by unpacking them to a temporary folder."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _ENDINGS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm", ".pnm",
      ".heic", ".heif", ".avif"}
 )  # fmt: skip
+_DATA_ENDINGS = frozenset({".parquet", ".npz"})
 _FEWEST = 2
 _FEWEST_BYTES = 100  # compressed bytes per file; an image of 48x48 pixels takes about 500
 _BROKEN = (
@@ -35,8 +36,10 @@ _BROKEN = (
 )  # fmt: skip
 
 
-def holds_images(path: Path) -> bool:
-    """Return whether a file is a zip or tar archive of images in folders; reading stops at the second image.
+def must_be_unpacked(path: Path) -> bool:
+    """Return whether a file is a zip or tar archive of images in folders, of Parquet files or of an `.npz` file.
+
+    Reading stops at the second image.
 
     Raises:
         UnpackError: If a tar archive has oversized headers or unpacks to more than its budget.
@@ -45,11 +48,21 @@ def holds_images(path: Path) -> bool:
     try:
         for name in _names(path):
             found += _is_image(name) and len(PurePosixPath(name).parts) > 1
-            if found >= _FEWEST:
+            if found >= _FEWEST or PurePosixPath(name).suffix.lower() in _DATA_ENDINGS:
                 return True
     except _BROKEN:
         return False
     return False
+
+
+def class_folder_names(path: Path) -> set[str]:
+    """Return the names of the folders that directly contain images in a zip archive; empty for other files."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return set()
+        return {PurePosixPath(name).parent.name for name in _names(path) if _is_image(name)} - {""}
+    except _BROKEN:
+        return set()
 
 
 def _names(path: Path) -> Iterator[str]:
@@ -68,7 +81,7 @@ def _names(path: Path) -> Iterator[str]:
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """Unpack the images of an archive to a temporary folder, which is removed at the end of the block.
+    """Unpack the files of an archive to a temporary folder, which is removed at the end of the block.
 
     Raises:
         DataError: If the archive is damaged or encrypted, or exceeds the size limits.
@@ -79,7 +92,7 @@ def unpacked(path: Path) -> Iterator[Path]:
         except _BROKEN as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(
-                f"{path}: expected an archive of images that can be unpacked, got: {reason[:80]}. Unpack it yourself "
+                f"{path}: expected an archive that can be unpacked, got: {reason[:80]}. Unpack it yourself "
                 "and give the folder."
             ) from error
         yield Path(folder)

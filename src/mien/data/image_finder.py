@@ -16,6 +16,10 @@ _ALIGNED = "_aligned"
 """Suffix of the file names of RAF-DB's aligned faces, which its lists omit."""
 
 
+class MissingImageError(DataError):
+    """A table names an image file that does not exist."""
+
+
 class ImageFinder:
     """Finds the image files listed in a table: by their path relative to it, else by their name below it.
 
@@ -33,7 +37,8 @@ class ImageFinder:
         """Return the file of that name.
 
         Raises:
-            DataError: If there is none, or there are several and the path does not determine which.
+            MissingImageError: If there is none.
+            DataError: If there are several and the path does not determine which.
         """
         clean = Path(name.replace("\\", "/"))
         for root in self._roots:
@@ -43,7 +48,8 @@ class ImageFinder:
             self._by_name = self._index()
         images = self._by_name.get(_key(clean), [])
         if len(images) > 1:
-            images = [file for file in images if (_ALIGNED in file.stem.casefold()) == self._aligned]
+            fitting = [file for file in images if (_ALIGNED in file.stem.casefold()) == self._aligned]
+            images = fitting or images
         if len(images) == 1:
             return images[0]
         folders = ", ".join(map(str, self._roots))
@@ -51,7 +57,7 @@ class ImageFinder:
             raise DataError(
                 f"expected one file {quote(name)} below {folders[-60:]}, found {len(images)}. Write its whole path."
             )
-        raise DataError(
+        raise MissingImageError(
             f"expected an image file {quote(name)} beside the table or below {folders[-60:]}, found none."
         )
 

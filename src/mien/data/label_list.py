@@ -13,7 +13,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mien.data.image_finder import ImageFinder
+from mien.data.image_finder import ImageFinder, MissingImageError
 from mien.data.records import Records
 from mien.data.splits import parse_split
 from mien.data.text_encoding import TextDecoder
@@ -92,10 +92,12 @@ def read_label_list(
     rows = list(_rows(path, decoder))
     roots = [folder] if folder else [path.parent, *([path.parent.parent] if _is_apart(path) else [])]
     finder = ImageFinder(roots, aligned=options.crop is None)
-    images = []
+    images: list[Path | DataError] = []
     for number, (name, _) in enumerate(rows, 1):
         try:
             images.append(finder.find(name))
+        except MissingImageError as error:
+            images.append(DataError(f"{path} line {number}: {error}"))
         except DataError as error:
             raise DataError(f"{path} line {number}: {error}") from None
     splits = [_split_of(name) for name, _ in rows]

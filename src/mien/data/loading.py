@@ -20,7 +20,7 @@ from mien.renamed import renamed_parameters
 from mien.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mien.data.dataset import Dataset
@@ -59,11 +59,11 @@ def load(
 
     Args:
         path: a FER2013 table, an archive of one, or a folder that contains one; a folder of images in folders named by
-            class, or a zip or tar archive of it; another table (any class names, one column per pixel, other image
-            sizes, or image paths); a list of file names and labels without a header, such as RAF-DB's; the image
-            folder of JAFFE; Parquet files of images; an `.npz` file; a folder of sheets (see `mien.data.image_sheets`);
-            or `synthetic`, `synthetic:N` or `synthetic:N:SEED` for N drawn faces. Also a data frame, a dict of arrays,
-            or a tuple `(images, labels)` or `(images, labels, splits)`.
+            class; another table (any class names, one column per pixel, other image sizes, or image paths); a list of
+            file names and labels without a header, such as RAF-DB's; the image folder of JAFFE; Parquet files of
+            images; an `.npz` file; a zip or tar archive of one of these; a folder of sheets (see
+            `mien.data.image_sheets`); or `synthetic`, `synthetic:N` or `synthetic:N:SEED` for N drawn faces. Also a
+            data frame, a dict of arrays, or a tuple `(images, labels)` or `(images, labels, splits)`.
         label_set: the label set: a name of `mien.labels.LABEL_SETS` or a `LabelSet`; by default the classes of the data,
             or the known label set that has exactly these classes.
         class_names: the meaning of class numbers in folder names or labels, because every data set has its own
@@ -145,7 +145,7 @@ def _read_file(
     place: Path, options: ReadOptions, votes: Path | None, *, cache: bool, progress: Progress | None
 ) -> Dataset:
     from mien.data.arrays import is_npz, read_npz
-    from mien.data.image_archive import holds_images, unpacked
+    from mien.data.image_archive import must_be_unpacked
     from mien.data.label_list import is_label_list, read_label_list
     from mien.data.parquet import is_parquet, read_parquet
 
@@ -158,20 +158,36 @@ def _read_file(
         return read_npz(place, options, progress)
     if votes is None and is_label_list(place):
         return read_label_list(place, options, str(place), None, progress)
-    if votes is None and holds_images(place):
-        with unpacked(place) as folder:
-            try:
-                dataset = _read_folder(folder, options, None, cache=False, progress=progress)
-            except DataError as error:
-                raise DataError(str(error).replace(str(folder), str(place))) from None
-            renamed = tuple(text.replace(str(folder), str(place)) for text in dataset.left_out.unreadable)
-            return replace(dataset, source=str(place), left_out=replace(dataset.left_out, unreadable=renamed))
+    if votes is None and must_be_unpacked(place):
+        return _read_archive(place, options, progress)
     return read_tables([place], place, options, votes, cache=cache, progress=progress)
+
+
+def _read_archive(place: Path, options: ReadOptions, progress: Progress | None) -> Dataset:
+    """Read the folder in an archive; all paths in the result are below the path of the archive."""
+    from mien.data.image_archive import unpacked
+
+    with unpacked(place) as folder:
+
+        def renamed(texts: Iterable[str]) -> tuple[str, ...]:
+            return tuple(text.replace(str(folder), str(place)) for text in texts)
+
+        try:
+            dataset = _read_folder(folder, options, None, cache=False, progress=progress)
+        except DataError as error:
+            raise DataError(*renamed([str(error)])) from None
+    left_out = dataset.left_out
+    left_out = replace(
+        left_out, unreadable=renamed(left_out.unreadable), without_face=renamed(left_out.without_face),
+        remarks=renamed(left_out.remarks),
+    )  # fmt: skip
+    return replace(dataset, source=str(place), left_out=left_out)
 
 
 def _read_folder(
     place: Path, options: ReadOptions, votes: Path | None, *, cache: bool, progress: Progress | None
 ) -> Dataset:
+    from mien.data.arrays import find_npz, read_npz
     from mien.data.folder_plan import holds_class_folders
     from mien.data.folders import read_folders
     from mien.data.parquet import find_parquet, read_parquet
@@ -191,7 +207,9 @@ def _read_folder(
             f"{place}: the FER+ votes belong to FER2013's table, not to a folder of images. Leave `votes` out."
         )
     if files := find_parquet(place):
-        return read_parquet(files, options, str(place), progress)
+        return read_parquet(files, options, str(place), progress, root=place)
+    if arrays := find_npz(place):
+        return read_npz(arrays, options, progress)
     flat = None if holds_class_folders(place) else _read_flat(place, options, progress)
     return flat if flat is not None else read_folders(place, options=options, progress=progress)
 

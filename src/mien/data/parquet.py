@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import json
-import math
-from pathlib import Path
+import re
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mien.data.arrays import pixels_of
+from mien.data.cells import files_of, groups_of, image_of, label_of, word_of
+from mien.data.fer2013.columns import column_key
 from mien.data.records import Records
-from mien.data.splits import split_of_table
+from mien.data.splits import split_of_table, splits_of_names, splits_within
 from mien.data.table_header import LABELS, PATHS, PIXELS, SPLITS
-from mien.data.text_encoding import decode_word
 from mien.errors import DataError, MissingExtra
 from mien.labels import quote
-from mien.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from mien.data.dataset import Dataset
     from mien.data.reading_options import ReadOptions
 
 _MAGIC = b"PAR1"
 _IMAGES = ("image", "images", "img", "face", "picture", "bytes", *PIXELS)
-_FEWEST_PIXELS = 4
-_MOST = 1 << 20  # above all pixel values: larger values are reduced to it, and it is rejected
+
+
+@dataclass
+class _Rows:
+    """The columns of all files, and the class names of the numbers."""
+
+    labels: list[str | int | None] = field(default_factory=list)
+    images: list[Any] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    splits: list[str | None] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
 
 
 def is_parquet(path: Path) -> bool:
@@ -40,11 +50,56 @@ def is_parquet(path: Path) -> bool:
 
 
 def find_parquet(folder: Path) -> list[Path]:
-    """Return the Parquet files in a folder or its subfolder `data` or `default`; empty if there are none."""
+    """Return the Parquet files of the data set in a folder; empty if there are none, or there are folders of images.
+
+    They may be in subfolders named for a configuration and a split, as on Hugging Face:
+    `plain_text/train-00000-of-00001.parquet`, `default/train/0000.parquet`.
+
+    Raises:
+        DataError: If there are several configurations, none of which is `default`.
+    """
     for place in (folder, folder / "data", folder / "default"):
         if place.is_dir() and (files := sorted(place.glob("*.parquet"))):
             return files
-    return []
+    files = [path for path in sorted(folder.rglob("*.parquet")) if not _is_hidden(path.relative_to(folder))]
+    if not files or _holds_images(folder):
+        return []
+    by_configuration: dict[str, list[Path]] = {}
+    for path in files:
+        parts = path.relative_to(folder).parts[:-1]
+        name = "/".join(part for part in parts if not splits_within(part))
+        by_configuration.setdefault(name, []).append(path)
+    chosen = by_configuration.get("default", by_configuration.get("data"))
+    if chosen is None and len(by_configuration) > 1:
+        named = ", ".join(name or "no folder" for name in by_configuration)
+        raise DataError(
+            f"{folder}: expected the Parquet files of one data set, found those of {quote(named)}. Give the path of one."
+        )
+    return chosen or files
+
+
+def _holds_images(folder: Path) -> bool:
+    from mien.data.folder_plan import holds_class_folders
+
+    try:
+        return holds_class_folders(folder)
+    except DataError:  # splits below the folders of several configurations
+        return False
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
+
+
+def _splits(paths: Sequence[Path], root: Path) -> list[str | None]:
+    """Return the split of each file: that in its name, else that in the name of the nearest folder below `root`."""
+    named = []
+    for path in paths:
+        folders = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
+        stem = re.sub(r"-[0-9]{3,}-of-[0-9]{3,}$", "", path.stem)
+        named.append(next((name for name in (stem, *reversed(folders)) if splits_within(name)), ""))
+    splits = splits_of_names(named)
+    return [splits[name] or split_of_table(f"{name}.parquet") for name in named]
 
 
 def read_parquet(
@@ -52,14 +107,17 @@ def read_parquet(
     options: ReadOptions,
     source: str,
     progress: Callable[[int, int], object] | None = None,
+    *,
+    root: Path | None = None,
 ) -> Dataset:
     """Read Parquet files with a column of images (bytes, or a struct of them) and one of labels.
 
     Args:
-        paths: the files; without a split column, the splits are read from their names.
+        paths: the files; without a split column, the splits are read from their names or those of their folders.
         options: classes, groups and face detection.
         source: name of the source, used in messages and model cards.
         progress: called with the number of images read and the total.
+        root: the folder of the data set, below which the names of folders may be splits.
 
     Raises:
         DataError: If a file cannot be read, or a column is missing.
@@ -69,45 +127,47 @@ def read_parquet(
         import pyarrow as pa  # noqa: F401 - whether it is there
     except ImportError as error:
         raise MissingExtra("pyarrow, which reads Parquet", "parquet") from error
-    labels: list[str | int | None] = []
-    images: list[Any] = []
-    splits: list[str | None] = []
-    groups: list[str] = []
-    names: dict[int, str] = {}
-    for path in paths:
-        table = _read_table(path)
-        columns = {name.lower(): name for name in reversed(table.column_names)}
-        label = _first(columns, LABELS)
-        image = _first(columns, (*_IMAGES, *PATHS))
-        if label is None or image is None:
-            lacking = "labels (label or emotion)" if label is None else "images (image or pixels)"
-            raise DataError(
-                f"{path}: expected a column of {lacking}, got the columns {quote(', '.join(table.column_names))}."
-            )
-        named = _class_names(table.schema.metadata, label)
-        if names and named and names != named:
-            raise DataError(f"{path}: expected the same class names in every file, got others than before.")
-        names = names or named
-        for value in _cells(table, label, path):
-            labels.append(_label(value, f"{source} row {len(labels) + 1}"))
-        images += _cells(table, image, path)
-        where = _first(columns, SPLITS)
-        told = split_of_table(path.name.split("-")[0] + ".csv")
-        splits += map(_word, _cells(table, where, path)) if where else [told] * len(table)
-        if options.group is not None:
-            if options.group not in table.column_names:
-                raise DataError(
-                    f"{path}: expected group to be one of its columns, got {quote(options.group)}."
-                )
-            groups += [str(value) for value in _cells(table, options.group, path)]
-    divided = any(split is not None for split in splits)
-    folder = paths[0].parent
+    rows = _Rows()
+    for path, split in zip(paths, _splits(paths, root or paths[0].parent), strict=True):
+        _read_rows(path, split, options.group, rows, source)
+    divided = any(split is not None for split in rows.splits)
     records = Records(
-        source, labels, lambda row: _image(images[row], folder, f"{source} row {row + 1}"),
-        splits=[split or "train" for split in splits] if divided else None,
-        groups=groups if options.group else None, names=names,
+        source, rows.labels,
+        lambda row: image_of(rows.images[row], f"{source} row {row + 1}", rows.folders[row]),
+        splits=[split or "train" for split in rows.splits] if divided else None,
+        groups=rows.groups if options.group else None,
+        names=rows.names,
+        files=rows.files if any(rows.files) else None,
     )  # fmt: skip
     return records.to_dataset(options, progress)
+
+
+def _read_rows(path: Path, split: str | None, group: str | None, rows: _Rows, source: str) -> None:
+    """Append the rows of a file, of which `split` is the split if it has no column of splits."""
+    table = _read_table(path)
+    columns = {column_key(name): name for name in reversed(table.column_names)}
+    label, where = _first(columns, LABELS), _first(columns, SPLITS)
+    image = _first(columns, (*_IMAGES, *PATHS))
+    if label is None or image is None:
+        lacking = "labels (label or emotion)" if label is None else "images (image or pixels)"
+        raise DataError(
+            f"{path}: expected a column of {lacking}, got the columns {quote(', '.join(table.column_names))}."
+        )
+    named = _class_names(table.schema.metadata, label)
+    if rows.names and named and rows.names != named:
+        raise DataError(f"{path}: expected the same class names in every file, got others than before.")
+    rows.names = rows.names or named
+    for value in _cells(table, label, path):
+        rows.labels.append(label_of(value, f"{source} row {len(rows.labels) + 1}"))
+    images = _cells(table, image, path)
+    files = files_of(images)
+    rows.images += images
+    rows.folders += [path.parent] * len(images)
+    rows.files += files or [""] * len(images)
+    rows.splits += map(word_of, _cells(table, where, path)) if where else [split] * len(images)
+    if group is not None:
+        cells = partial(_cells, table, group, path)
+        rows.groups += groups_of(group, table.column_names, cells, files, str(path))
 
 
 def _first(columns: dict[str, str], wanted: Sequence[str]) -> str | None:
@@ -145,63 +205,3 @@ def _cells(table: Any, column: str, path: Path) -> list[Any]:
 def _unreadable(path: Path, error: Exception) -> DataError:
     reason = (str(error).splitlines() or ["damaged"])[0]
     return DataError(f"{path}: expected a Parquet file, got one that cannot be read ({reason[:80]}).")
-
-
-def _word(value: Any) -> str | None:
-    """Return the text of a cell; `None` if it is empty."""
-    if isinstance(value, bytes):
-        value = decode_word(value)
-    return None if value is None or value == "" else str(value)
-
-
-def _label(value: Any, name: str) -> str | int | None:
-    if value is None or isinstance(value, str | bytes):
-        return _word(value)
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    try:
-        number = int(value)
-    except (TypeError, ValueError, ArithmeticError):  # for example, a list, a date or NaN
-        number = None
-    if number is None or number != value:
-        raise DataError(f"{name}: expected a label as a word or a whole number, got {quoted(value)}.")
-    return None if number < 0 else number
-
-
-def _image(value: Any, folder: Path, name: str) -> Any:
-    """Return the image of a cell: bytes, a struct of bytes or a path, or pixels."""
-    if isinstance(value, dict):
-        value = value.get("bytes") or value.get("path")
-    if isinstance(value, str):
-        value = _numbers(value) or _place(folder, value)
-    if isinstance(value, bytes | Path):
-        return value
-    if not isinstance(value, list) or not value:
-        raise DataError(f"{name}: expected the bytes of an image, got nothing that is one.")
-    try:
-        array = np.array(value)
-    except (ValueError, OverflowError) as error:
-        raise DataError(f"{name}: expected rows of pixels of one length, got others.") from error
-    return pixels_of(array.reshape(1, *array.shape), "image", name)[0]
-
-
-def _numbers(text: str) -> list[float] | list[int] | None:
-    """Parse pixels written as text; `None` if the text is something else, such as a path."""
-    words = text.strip("[] \t\r\n").replace(",", " ").split()
-    if len(words) < _FEWEST_PIXELS:
-        return None
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError:
-        return None
-    if all(word.isdecimal() for word in words):
-        return [int(min(number, _MOST)) for number in numbers]
-    return numbers
-
-
-def _place(folder: Path, text: str) -> Path | None:
-    """Return the file that a cell names; `None` if it does not exist."""
-    try:
-        return folder / text if (folder / text).is_file() else None
-    except (OSError, ValueError):  # for example, a name that is too long
-        return None

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
+from mien.data.cells import separate_groups
 from mien.data.class_spelling import is_same_class
 from mien.data.classes import choose_classes
 from mien.data.dataset import TRAINING, UNLABELED, Dataset, LeftOut
 from mien.data.reading_options import NO_FACE
-from mien.data.splits import parse_split
+from mien.data.splits import splits_of_values
 from mien.errors import DataError, MienError
 from mien.images import CROP_SIZE, read_image, to_crop
 from mien.labels import FER2013, LabelSet, meaning, quote
@@ -56,7 +57,8 @@ class Records:
     Args:
         source: name of the source, used in messages.
         labels: for each row a word, an integer, or `None` if it has no label.
-        image: function that returns the image of a row: gray or RGB uint8, the path of an image file, or its bytes.
+        image: function that returns the image of a row: gray or RGB uint8, the path of an image file, or its bytes. It
+            may raise an error or return one; then the row is left out and reported.
         splits: the split of each row as spelled in the source, if it has splits.
         groups: the group of each row, if groups were requested.
         fer2013: whether numbers are in FER2013's order.
@@ -113,15 +115,16 @@ class Records:
                 f"{self.source}: expected images, but none of the {len(kept):,} can be read. The first: "
                 f"{[*unreadable, *faceless][0] if len(kept) else 'all are left out'}"
             )
+        groups, group_notes = separate_groups(self.groups, self.source)
         one_hot = np.eye(len(label_set) + 1, len(label_set), dtype=np.float32)  # -1: no label
         dataset = Dataset(
             images, one_hot[index[kept]], split[kept], label_set, rows=kept, source=self.source,
-            groups=None if self.groups is None else np.array(self.groups, np.str_)[kept],
+            groups=None if groups is None else np.array(groups, np.str_)[kept],
             files=None if self.files is None else np.array(self.files, np.str_)[kept],
             divided=self.splits is not None or self.split is not None,
             left_out=LeftOut(
-                tuple(unreadable), chosen=int((index == _LEFT_OUT).sum()), remarks=(*self.notes, *classes.notes),
-                without_face=tuple(faceless), classes=classes.left_out,
+                tuple(unreadable), chosen=int((index == _LEFT_OUT).sum()), without_face=tuple(faceless),
+                remarks=(*self.notes, *classes.notes, *group_notes), classes=classes.left_out,
             ),
         )  # fmt: skip
         return dataset if read.all() else dataset.select(read)
@@ -129,13 +132,7 @@ class Records:
     def _splits(self) -> NDArray[np.str_]:
         if self.splits is None:
             return np.full(len(self.labels), self.split or TRAINING)
-        known = {text: None if text is None else parse_split(str(text)) for text in set(self.splits)}
-        for text, split in known.items():
-            if split is None:
-                raise DataError(
-                    f"{self.source}: expected splits such as train, val and test, got {quote(text)}."
-                )
-        return np.array([known[text] for text in self.splits])
+        return np.array(splits_of_values(self.splits, self.source))
 
     def _classes(self, options: ReadOptions, split: NDArray[np.str_]) -> _Classes:
         numbers = {label for label in self.labels if isinstance(label, int)}
@@ -245,6 +242,8 @@ class Records:
         found: Any = None
         try:
             found = self.image(row)
+            if isinstance(found, MienError):
+                raise found
             if options.crop is not None:
                 cropped = options.crop(found)
                 if not isinstance(cropped, str):

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from mien.data.dataset import SPLITS
 from mien.data.fer2013.columns import peek_header
-from mien.data.splits import PACKINGS, TABLE_SUFFIXES, base_name, split_of_table
+from mien.data.splits import (
+    PACKINGS,
+    TABLE_SUFFIXES,
+    base_name,
+    means_either,
+    split_of_table,
+    stem_of_table,
+)
 from mien.errors import DataError
 
 if TYPE_CHECKING:
@@ -75,6 +82,7 @@ def _choose_one(names: list[str], heads: Mapping[str, bytes], split: str, where:
     """Return the table with labels among those of one split; if there are several, the one with the plain name."""
     labeled = [name for name in names if (header := peek_header(heads[name])) and header.label is not None]
     left = labeled or names
+    left = [name for name in left if not means_either(stem_of_table(name))] or left
     plain = [name for name in left if plain_name(name) in {"train.csv", "val.csv", "test.csv"}]
     if len(left) > 1 and len(plain) != 1:
         raise DataError(

@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mien.data.fer2013.columns import FER_LABEL, shorten
+from mien.data.fer2013.columns import FER_LABEL, column_key, shorten
 from mien.data.fer2013.file_kinds import refuse_other_kinds
 from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 PIXELS = ("pixels", "pixel", "image_pixels")
 LABELS = (
@@ -50,7 +54,9 @@ class TableHeader:
     @property
     def is_fer2013(self) -> bool:
         """Whether the labels are in FER2013's column."""
-        return self.label is not None and self.names[self.label].lower() == FER_LABEL and self.path is None
+        return (
+            self.label is not None and column_key(self.names[self.label]) == FER_LABEL and self.path is None
+        )
 
 
 def read_table_header(name: str, head: bytes) -> TableHeader:
@@ -80,6 +86,21 @@ def read_table_header(name: str, head: bytes) -> TableHeader:
     return header
 
 
+def pixel_columns(names: Sequence[str], others: Collection[int | None] = ()) -> tuple[int, ...]:
+    """Return the indices of the columns with one pixel each, in order; empty if there are fewer than 256.
+
+    Args:
+        names: the names of all columns.
+        others: indices of columns that are something else.
+    """
+    numbered = {
+        int(match[1]): i
+        for i, name in enumerate(names)
+        if i not in others and (match := _PIXEL_COLUMN.fullmatch(name.strip()))
+    }
+    return tuple(numbered[i] for i in sorted(numbered)) if len(numbered) >= _FEWEST_COLUMNS else ()
+
+
 def _parse(line: str, delimiter: str) -> TableHeader:
     try:
         names = tuple(
@@ -88,18 +109,13 @@ def _parse(line: str, delimiter: str) -> TableHeader:
         )
     except csv.Error:
         names = ()
-    where = {field.lower(): i for i, field in reversed(list(enumerate(names)))}
+    where = {column_key(field): i for i, field in reversed(list(enumerate(names)))}
 
     def first(wanted: tuple[str, ...]) -> int | None:
         return next((where[column] for column in wanted if column in where), None)
 
     label, split = first(LABELS), first(SPLITS)
-    numbered = {
-        int(match[1]): i
-        for i, field in enumerate(names)
-        if i not in {label, split} and (match := _PIXEL_COLUMN.fullmatch(field))
-    }
-    columns = tuple(numbered[i] for i in sorted(numbered)) if len(numbered) >= _FEWEST_COLUMNS else ()
+    columns = pixel_columns(names, {label, split})
     pixels = first(PIXELS)
     path = None if columns or pixels is not None else first(PATHS)
     return TableHeader(names, delimiter, label, split, pixels, path, columns)

@@ -13,7 +13,7 @@ from mien.data.fer2013.cache import read_cached
 from mien.data.fer2013.reader import read_arrays
 from mien.data.fer2013.rows import UnusualRowError
 from mien.data.fer2013.table import ANY_NUMBER
-from mien.data.general_table import has_words, is_general, read_general
+from mien.data.general_table import has_other_rows, has_words, is_general, read_general
 from mien.data.reading_options import refuse_unused
 from mien.data.records import note_renamed
 from mien.data.table_files import is_fer2013
@@ -57,6 +57,8 @@ def read_tables(
         except TextEncodingError:
             raise
         except DataError:
+            if any(map(has_other_rows, tables)):
+                raise
             raise error from None
         if _has_slips(dataset):
             raise

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import DataError, ModelError
 from mien.html_table import html_table
 from mien.wording import counted
+from mien.workflows.crop_faces import require_crop_folder, save_crops
 from mien.workflows.evaluate_model import EvaluateOptions, open_and_read, run_evaluation
 from mien.workflows.load_model import open_model
 from mien.workflows.notebook import default_reporter
@@ -93,6 +94,7 @@ def compare(
     merge: Any = None,
     group: str | None = None,
     detect: bool = False,
+    keep_crops: str | Path | None = None,
     model_class_names: Sequence[str] | str | None = None,
     pixel_scale: float | None = None,
     pixel_range: tuple[float, float] | None = None,
@@ -113,6 +115,7 @@ def compare(
         merge: names that are merged into one class, as for `mien.load`.
         group: how to find the person or video of an image, as for `mien.load`.
         detect: whether to detect, align and crop the face in each image.
+        keep_crops: with `detect`: a new folder to save the crops to.
         model_class_names: class names in index order, for a model without a model card.
         pixel_scale: factor for pixel values 0 to 255, for a model without a model card.
         pixel_range: input values of black and white pixels, for a model without a model card, in place of a scale.
@@ -127,7 +130,7 @@ def compare(
     options = EvaluateOptions.of(
         split=split, flip_tta=flip_tta,
         label_set=label_set, class_names=class_names, votes=votes, cache=cache, merge=merge, group=group,
-        detect=detect or None,
+        detect=detect or None, keep_crops=keep_crops,
         model_class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=pixel_range,
     )  # fmt: skip
     return run_comparison(first, second, data, options, reporter or default_reporter())
@@ -163,7 +166,9 @@ def run_comparison(
     """
     from mien.evaluation.paired import compare as compare_evaluations
 
-    options = replace(options, write=False)
+    require_crop_folder(options.data)
+    keep, options = options.data.keep_crops, replace(options, write=False)
+    options = replace(options, data=replace(options.data, keep_crops=None))
     given = [data, data]
     if data is None:
         given[1], options = _data_of_run(first, options)
@@ -173,6 +178,8 @@ def run_comparison(
         run_evaluation(model, source, replace(options, dataset=dataset), quiet)
         for model, source, dataset in zip(models, given, datasets, strict=True)
     ]
+    if keep is not None and done[0].dataset is not None:
+        save_crops(done[0].dataset, keep)
     one, other = (evaluated.evaluation for evaluated in done)
     if one.labels != other.labels:
         raise ModelError(

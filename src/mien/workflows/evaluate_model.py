@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.labels import LabelSet
 from mien.wording import counted
+from mien.workflows.crop_faces import require_crop_folder, save_crops
 from mien.workflows.evaluation_classes import in_classes_of, own_label_set, reading_label_set
 from mien.workflows.evaluation_files import folder_for, require_replaceable, write_evaluation
 from mien.workflows.load_model import open_model
@@ -104,6 +105,7 @@ def evaluate(
     merge: Any = None,
     group: str | None = None,
     detect: bool = False,
+    keep_crops: str | Path | None = None,
     model_class_names: Sequence[str] | str | None = None,
     pixel_scale: float | None = None,
     pixel_range: tuple[float, float] | None = None,
@@ -127,6 +129,7 @@ def evaluate(
         merge: names that are merged into one class, as for `mien.load`.
         group: how to find the person or video of an image, as for `mien.load`.
         detect: whether to detect, align and crop the face in each image.
+        keep_crops: with `detect`: a new folder to save the crops to.
         model_class_names: the model's class names in index order, for a file without a model card.
         pixel_scale: factor for pixel values 0 to 255, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
@@ -143,7 +146,7 @@ def evaluate(
     options = EvaluateOptions.of(
         split=split, out=out, flip_tta=flip_tta, force=force,
         label_set=label_set, class_names=class_names, votes=votes, cache=cache, merge=merge, group=group,
-        detect=detect or None,
+        detect=detect or None, keep_crops=keep_crops,
         model_class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=pixel_range,
     )  # fmt: skip
     reporter = reporter or default_reporter()
@@ -165,7 +168,10 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
     from mien.evaluation.split_names import find_split
 
     given = None if options.split is None else find_split(options.split)
+    require_crop_folder(options.data)
     loaded, dataset = open_and_read(model, data, options, reporter)
+    if options.data.keep_crops is not None:
+        save_crops(dataset, options.data.keep_crops)
     whole, split = dataset, given or _default_split(dataset, loaded, reporter)
     folder = _folder_of(loaded, split, options, data, dataset)
     if folder:
@@ -211,7 +217,7 @@ def open_and_read(
     if options.dataset is not None:
         return loaded, options.dataset
     split = PRIVATE_TEST if options.split is None else find_split(options.split)
-    reading = replace(options.data, label_set=reading_label_set(label_set, loaded, data))
+    reading = replace(options.data, label_set=reading_label_set(label_set, loaded, data), keep_crops=None)
     return loaded, find_data(loaded, DataRequest(data, reading, split), reporter)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
 from mien.wording import counted
-from mien.workflows.crop_faces import make_cropper
+from mien.workflows.crop_faces import make_cropper, require_crop_folder, save_crops
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
@@ -49,7 +49,8 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
 
     if is_dataset(data):
         return apply_options(data, options)
-    crop = make_cropper(data, options) if options.detect else None
+    require_crop_folder(options)
+    crop = make_cropper() if options.detect else None
     what = data if isinstance(data, str | Path) else "the data"
     with reporter.progress(f"Reading {what}") as advance:
         dataset = load(
@@ -65,6 +66,8 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
             cache=options.cache,
             progress=advance,
         )
+    if options.keep_crops is not None:
+        save_crops(dataset, options.keep_crops)
     _warn_of_omissions(dataset, reporter)
     return dataset
 

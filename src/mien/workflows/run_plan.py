@@ -189,34 +189,46 @@ def with_name(folder: Path | None) -> Path | None:
 
 def _default_folder(data: Any, options: TrainOptions) -> Path:
     recipe = options.choose_recipe()
-    label_set = _name(options.data.label_set) or (
-        data.label_set.name if is_dataset(data) else name_of_classes(data, options.data)
-    )
+    label_set = _name(options.data.label_set) or name_of_classes(data, options.data)
     drawn = RUNS / run_folder_name(recipe, label_set, "synthetic")
     if data is None and not options.resume:
         return drawn
-    folder = RUNS / run_folder_name(recipe, label_set, "" if data is None else name_of(data))
-    return drawn if options.resume and not folder.exists() and drawn.exists() else folder
+    source = "" if data is None else name_of(data)
+    folder = RUNS / run_folder_name(recipe, label_set, source)
+    former = RUNS / run_folder_name(recipe, FER2013.name, source)  # for every file, in older versions
+    for other in (drawn, former):
+        if options.resume and not folder.exists() and other.exists():
+            return other
+    return folder
 
 
 def name_of_classes(data: Any, options: DataOptions) -> str:
     """Return the name of the classes in the name of a run folder: the label set, else the folder or file name."""
-    from mien.data.folder_plan import label_set_of_folders
-
+    if is_dataset(data):
+        own = data.label_set.name == CUSTOM and not _is_in_memory(data.source)
+        return _short_name(Path(data.source)) if own else str(data.label_set.name)
     place = Path(data) if isinstance(data, str | Path) and not is_synthetic(data) else None
     if place is None or not place.exists():
         return FER2013.name
+    from mien.data.class_preview import preview_label_set
+
     try:
-        found = (
-            label_set_of_folders(place, read_options(None, options.class_names, options.merge))
-            if place.is_dir()
-            else None
-        )
+        found = preview_label_set(place, read_options(None, options.class_names, options.merge))
     except (DataError, OSError):  # reading the data reports the error
-        found = None
-    if found is None or found.name != CUSTOM:
-        return found.name if found else FER2013.name
-    return name_of_place(place) or CUSTOM
+        return FER2013.name
+    return _short_name(place) if found is None else found.name
+
+
+def _is_in_memory(source: str) -> bool:
+    return source in {"memory", "a data frame"}
+
+
+def _short_name(place: Path) -> str:
+    """Return the name of a file or folder without suffixes, for the name of a run folder."""
+    from mien.data.splits import stem_of_table
+
+    name = name_of_place(place)
+    return (name if place.is_dir() else stem_of_table(name)) or CUSTOM
 
 
 def run_folder_name(recipe: Recipe, label_set: str, data: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,17 @@ def read_header(name: str, text: bytes) -> tuple[Header, bytes]:
     return header, rest
 
 
+def column_key(name: str) -> str:
+    """Return a column name in lower case with underscores: `image_name` for `Image Name`."""
+    return re.sub(r"[\s_-]+", "_", name.strip().lower())
+
+
+def knows_columns(names: Sequence[str]) -> bool:
+    """Return whether column names include one of labels and one of pixels that `read_header` recognizes."""
+    keys = {column_key(name) for name in names}
+    return bool(keys & set(_LABELS)) and bool(keys & set(_PIXELS))
+
+
 def peek_header(head: bytes) -> Header | None:
     """Return the header at the start of a file; `None` if there is no complete line of text."""
     line, end, _ = head.removeprefix(_BOM).lstrip().replace(b"\r", b"\n").partition(b"\n")
@@ -111,7 +123,7 @@ def _parse(line: bytes) -> Header:
 
 def _parse_with(line: bytes, delimiter: str) -> Header:
     names = tuple(field.strip() for field in split_fields(line, delimiter))
-    where = {field.lower(): i for i, field in reversed(list(enumerate(names)))}
+    where = {column_key(field): i for i, field in reversed(list(enumerate(names)))}
     pixels, label, usage = (_first(where, columns) for columns in (_PIXELS, _LABELS, _SPLITS))
     return Header(names, -1 if pixels is None else pixels, label, usage, delimiter)
 
@@ -128,7 +140,7 @@ def _first(where: dict[str, int], columns: Sequence[str]) -> int | None:
 def _remedy(header: Header) -> str:
     """Return the remedy for a header without a required column."""
     if header.pixels < 0 and len(header.names) > 48:
-        return "It has a column for each pixel: join them with blanks into one column pixels."
+        return "If it has a column for each pixel, name them pixel0, pixel1 and so on."
     if header.pixels < 0 and header.label is not None:
-        return "A table must hold the pixels of its images; for image files, give the folder that holds them."
+        return "Name the column of pixels pixels, or the column of image files path."
     return "Is this FER2013's table, with its header line?"

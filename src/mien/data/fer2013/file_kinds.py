@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _SAVE = "Save it as CSV"
+_SAVE_ARRAYS = "Save its images and labels with numpy.savez(FILE, images=..., labels=...)"
 _KINDS = {
     rb"7z\xbc\xaf\x27\x1c": "got 7z. Unpack it first",
     rb"Rar!": "got RAR. Unpack it first",
@@ -21,12 +22,12 @@ _KINDS = {
     rb"\x1f\x9d": "got a file packed by compress. Unpack it first",
     rb"\x1f\x8b|BZh[1-9]1AY|\xfd7zXZ\0|PK\x03\x04": "got another archive in it. Unpack it first",
     rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": f"got an Excel workbook (.xls). {_SAVE}",
-    rb"PAR1": "got a Parquet file. Convert it to CSV, or save its images into folders named for their labels",
-    rb"ARROW1|\xff\xff\xff\xff.\0\0\0\x10": "got an Arrow file. Convert it to CSV",
-    rb"\x89HDF": "got an HDF5 file. Convert it to CSV",
-    rb"\x93NUMPY": "got a NumPy array. Convert it to CSV",
+    rb"PAR1": "got a Parquet file. Unpack it, and give its path",
+    rb"ARROW1|\xff\xff\xff\xff.\0\0\0\x10": "got an Arrow file. Convert it to Parquet or CSV",
+    rb"\x89HDF": f"got an HDF5 file. {_SAVE_ARRAYS}",
+    rb"\x93NUMPY": f"got a NumPy array. {_SAVE_ARRAYS}",
     rb"SQLite format 3": "got an SQLite database. Export the table as CSV",
-    rb"\x80[\x02-\x05]": "got a Python pickle. Convert it to CSV",
+    rb"\x80[\x02-\x05]": f"got a Python pickle. {_SAVE_ARRAYS}",
     rb"\xff\xd8\xff|\x89PNG|GIF8[79]a|RIFF....WEBP|BM.{13}\0\0\0|II\*\0|MM\0\*": (
         "got an image. Give the folder that holds the folders of images"
     ),
@@ -88,7 +89,7 @@ def refuse_other_archives(name: str, members: Collection[str]) -> None:
         members: names of the files in it.
 
     Raises:
-        DataError: If it is an office document or a Keras model, or contains images, arrays or Parquet files.
+        DataError: If it is an office document or a Keras model, or contains images or arrays.
     """
     wanted = "expected fer2013.csv or another single CSV file inside"
     if "[Content_Types].xml" in members and any(member.startswith("xl/") for member in members):
@@ -102,6 +103,4 @@ def refuse_other_archives(name: str, members: Collection[str]) -> None:
         found = f"{counted(images, 'image')}"
         raise DataError(f"{name}: {wanted}, found {found}. Unpack it first, and give the folder.")
     if endings and set(endings) == {".npy"}:
-        raise DataError(f"{name}: {wanted}, found NumPy arrays. Convert them to CSV.")
-    if ".parquet" in endings:
-        raise DataError(f"{name}: {wanted}, found Parquet files. Convert them to CSV.")
+        raise DataError(f"{name}: {wanted}, found NumPy arrays. {_SAVE_ARRAYS}.")

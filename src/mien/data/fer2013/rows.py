@@ -18,7 +18,7 @@ from mien.class_names import CLASS_ORDERS, HOW_TO_ORDER
 from mien.data.dataset import PRIVATE_TEST, SPLITS, TRAINING, UNLABELED
 from mien.data.fer2013.columns import Header, shorten, split_fields
 from mien.data.fer2013.table import ANY_NUMBER, PIXELS, Table
-from mien.data.splits import parse_split
+from mien.data.splits import means_either, parse_split
 from mien.errors import DataError
 from mien.images import CROP_SIZE
 from mien.labels import EXPRESSION_WORDS, meaning
@@ -243,14 +243,18 @@ def _parse_usage(text: str, header: Header) -> int:
     split = _usage(text)
     if split < 0:
         name = header.names[header.usage or 0]
+        if means_either(text):  # the general reader looks at the other splits
+            raise UnusualRowError(
+                f"expected {name} to be {', '.join(SPLITS)}, got {shorten(text.strip())!r}. {_AGAIN}"
+            )
         remedy = "Are the column names correct?" if meaning(text) else _AGAIN
         raise DataError(f"expected {name} to be {', '.join(SPLITS)}, got {shorten(text.strip())!r}. {remedy}")
     return split
 
 
 def _usage(text: str) -> int:
-    """Return the index into `SPLITS`; -1 if it is not a split."""
-    split = parse_split(text)
+    """Return the index into `SPLITS`; -1 if it is not a split, or depends on the other splits."""
+    split = None if means_either(text) else parse_split(text)
     return -1 if split is None else SPLITS.index(split)
 
 

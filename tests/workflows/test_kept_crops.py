@@ -1,0 +1,163 @@
+"""The crops of detected faces: names of the saved files, photos without a face, and the options of the commands."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+
+import mien
+from mien.data.reading_options import NO_FACE
+from mien.errors import DataError
+from mien.images import read_image
+from mien.workflows import load_data as loading
+from mien.workflows.crop_faces import crop_names, save_crops
+from mien.workflows.load_data import load_data
+from mien.workflows.options import DataOptions
+from mien.workflows.reporter import SilentReporter
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def crop(photo: Any) -> NDArray[np.uint8] | str:
+    """The crop of a photo is its gray level; black photos have no face."""
+    level = int(read_image(photo)[0, 0, 0])
+    return np.full((48, 48), level, np.uint8) if level else NO_FACE
+
+
+def write_photos(root: Path, levels: dict[str, int]) -> Path:
+    for name, level in levels.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(root / name), np.full((60, 60, 3), level, np.uint8))
+    return root
+
+
+PHOTOS = {"on/0.png": 50, "on/1.png": 60, "off/0.png": 50, "on/none.png": 0}
+
+
+def saved(folder: Path) -> dict[str, int]:
+    """The gray level of each saved crop."""
+    files = sorted(folder.rglob("*.png"))
+    return {file.relative_to(folder).as_posix(): int(cv2.imread(str(file))[0, 0, 0]) for file in files}
+
+
+def keep(data: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> mien.Dataset:
+    """Load data with the stand-in detector, and keep the crops."""
+    monkeypatch.setattr(loading, "make_cropper", lambda: crop)
+    return load_data(data, DataOptions(detect=True, keep_crops=folder), SilentReporter())
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "table"])
+def test_crops_keep_the_names_and_folders_of_the_photos(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = root = write_photos(tmp_path / "photos", PHOTOS)
+    if kind == "zip":
+        data = root = tmp_path / "photos.zip"
+        with zipfile.ZipFile(data, "w") as archive:
+            for name in PHOTOS:
+                archive.write(tmp_path / "photos" / name, name)
+    if kind == "table":
+        data = root / "labels.csv"
+        data.write_text(
+            "\n".join(["path,label", *(f"{name},{name.split('/')[0]}" for name in PHOTOS)]) + "\n"
+        )
+    dataset = keep(data, tmp_path / "crops", monkeypatch)
+    assert saved(tmp_path / "crops") == {"on/0.png.png": 50, "on/1.png.png": 60, "off/0.png.png": 50}
+    assert dataset.left_out.without_face == (str(root / "on" / "none.png"),)
+    assert mien.load(tmp_path / "crops").counts() == dataset.counts()
+
+
+def test_crops_of_photos_without_folders_are_in_folders_of_their_splits_and_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_photos(tmp_path, {"a.png": 50, "b.png": 60, "c.png": 70})
+    (tmp_path / "x.csv").write_text("path,label,split\na.png,up,train\nb.png,down,train\nc.png,up,test\n")
+    dataset = keep(tmp_path / "x.csv", tmp_path / "crops", monkeypatch)
+    assert saved(tmp_path / "crops") == {
+        "Training/up/a.png.png": 50, "Training/down/b.png.png": 60, "PrivateTest/up/c.png.png": 70,
+    }  # fmt: skip
+    assert mien.load(tmp_path / "crops").counts() == dataset.counts()
+
+
+def test_crops_of_photos_without_names_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = np.stack([np.full((60, 60, 3), level, np.uint8) for level in (50, 0, 50)])
+    keep((photos, ["on", "on", "off"]), tmp_path / "crops", monkeypatch)
+    assert saved(tmp_path / "crops") == {"on/row-1.png": 50, "off/row-3.png": 50}
+
+
+def test_crops_of_numbered_folders_are_named_for_their_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_photos(tmp_path / "photos", {"train/1/a.png": 50, "train/2/a.png": 60, "test/1/a.png": 70})
+    monkeypatch.setattr(loading, "make_cropper", lambda: crop)
+    options = DataOptions(class_names="1=calm,2=wild", detect=True, keep_crops=tmp_path / "crops")
+    dataset = load_data(root, options, SilentReporter())
+    assert saved(tmp_path / "crops") == {
+        "Training/calm/1/a.png.png": 50, "Training/wild/2/a.png.png": 60, "PrivateTest/calm/1/a.png.png": 70,
+    }  # fmt: skip
+    assert mien.load(tmp_path / "crops").counts() == dataset.counts()
+
+
+def test_names_of_crops_are_unique_and_stay_in_the_folder() -> None:
+    label_set = mien.LabelSet("custom", ("on: high?", "off"))
+    files = ["../../x.png", "/etc/x.png", "C:\\data\\x.png", "on/X.png", "a\\b.png", ""]
+    dataset = mien.Dataset(
+        np.zeros((6, 48, 48), np.uint8), np.eye(2, dtype=np.float32)[[0, 0, 0, 1, 1, 1]], np.full(6, "Training"),
+        label_set, files=np.array(files), divided=False,
+    )  # fmt: skip
+    assert crop_names(dataset) == [
+        "on_ high_/x.png.png", "on_ high_/x.png-row-2.png", "on_ high_/x.png-row-3.png", "off/on/X.png.png",
+        "off/a/b.png.png", "off/row-6.png",
+    ]  # fmt: skip
+
+
+def test_crops_are_not_kept_without_detection_or_in_a_folder_with_files(tmp_path: Path) -> None:
+    data = write_photos(tmp_path / "photos", PHOTOS)
+    with pytest.raises(DataError, match="Expected `detect` with `keep_crops`"):
+        load_data(data, DataOptions(keep_crops=tmp_path / "crops"), SilentReporter())
+    with pytest.raises(DataError, match="Expected `detect` with `keep_crops`"):
+        mien.evaluate("small", data, keep_crops=tmp_path / "crops")
+    with pytest.raises(DataError, match="new or empty folder for the crops"):
+        load_data(data, DataOptions(detect=True, keep_crops=data), SilentReporter())
+    assert not (tmp_path / "crops").exists()
+
+
+def test_the_commands_detect_faces_and_keep_the_crops(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.cli import run
+
+    monkeypatch.setattr(loading, "make_cropper", lambda: crop)
+    write_photos(tmp_path / "photos", {"happy/none.png": 0, "happy/a.png": 50, "sad/a.png": 60})
+    photos, names = str(tmp_path / "photos"), ["happy/a.png.png", "sad/a.png.png"]
+    assert run(["data", "check", photos, "--detect", "--keep-crops", str(tmp_path / "one"), "--no-plot"]) == 0
+    printed = "".join(capsys.readouterr())
+    assert "1 photo has no face that was found" in " ".join(printed.split())
+    assert sorted(saved(tmp_path / "one")) == names
+    given = ["--data", photos, "--detect", "--keep-crops", str(tmp_path / "two"), "--json"]
+    assert run(["evaluate", "tiny", *given]) == 0
+    assert sorted(saved(tmp_path / "two")) == names
+    capsys.readouterr()
+    assert run(["data", "check", photos, "--keep-crops", str(tmp_path / "three")]) == 2
+    assert "Expected --detect with --keep-crops" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_crops_of_a_comparison_are_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "make_cropper", lambda: crop)
+    photos = write_photos(tmp_path / "photos", {"happy/none.png": 0, "happy/a.png": 50, "sad/a.png": 60})
+    mien.compare("tiny", "small", photos, detect=True, keep_crops=tmp_path / "crops")
+    assert saved(tmp_path / "crops") == {"happy/a.png.png": 50, "sad/a.png.png": 60}
+
+
+def test_a_folder_for_crops_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
+    dataset = mien.load((np.zeros((2, 48, 48), np.uint8), ["on", "off"]))
+    (tmp_path / "on").write_text("a file where a folder is needed")
+    with pytest.raises(DataError, match="on"):
+        save_crops(dataset, tmp_path)
