@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
-from mien.labels import AFFECTNET8, FER2013, FERPLUS, RAFDB, quote
+from mien.labels import AFFECTNET8, FER2013, FERPLUS, JAFFE, RAFDB, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -68,6 +68,7 @@ CLASS_ORDERS = {
     # Mollahosseini et al. 2017, https://arxiv.org/abs/1708.03985
     "affectnet8": ClassOrder(_count(AFFECTNET8.classes)),
     "ckplus": ClassOrder(_count(_CKPLUS)),  # Lucey et al. 2010, https://doi.org/10.1109/CVPRW.2010.5543262
+    JAFFE.name: ClassOrder(_count(JAFFE.classes)),  # alphabetical, as folders are numbered by image loaders
     FER2013.name: ClassOrder(_count(FER2013.classes)),
     FERPLUS.name: ClassOrder(_count(FERPLUS.classes)),
 }

@@ -206,3 +206,16 @@ def test_folders_with_class_names_are_read_in_the_given_label_set(tmp_path: Path
     assert [by_level[level] for level in (0, 3, 6)] == [
         dataset.label_set.index(word) for word in ("anger", "happy", "neutral")
     ]
+
+
+def test_class_names_of_jaffe_are_known_for_words_and_numbers(tmp_path: Path) -> None:
+    names = ("Anger", "disgust", "fear", "joy", "neutral", "sad", "surprise")
+    words = fill(tmp_path / "words", dict.fromkeys(names, 1))
+    assert mien.load(words, class_names="jaffe").label_set is LABEL_SETS["jaffe"]
+    numbers = fill(tmp_path / "numbers", {str(i): i + 1 for i in range(7)})
+    counts = mien.load(numbers, "jaffe", class_names="jaffe").counts()["Training"]
+    assert [counts[name] for name in LABEL_SETS["jaffe"].classes] == [1, 2, 3, 4, 5, 6, 7]
+    with pytest.raises(
+        DataError, match="named by numbers"
+    ):  # the label set does not say what the numbers mean
+        mien.load(numbers, "jaffe")

@@ -104,6 +104,21 @@ def test_people_above_expressions_are_refused(tmp_path: Path) -> None:
     assert mien.load(tmp_path / "groups", group="folder").label_set.classes == ("alert", "bored")
 
 
+def test_splits_that_are_repeated_in_a_subfolder_are_read_once(tmp_path: Path) -> None:
+    for root in ("images", "images/images"):
+        fill(tmp_path / root, below(["train", "validation"]))
+    dataset = mien.load(tmp_path)
+    assert splits_of(dataset) == {"Training": 4, "PublicTest": 4}
+    assert dataset.left_out.notes() == [
+        f"{tmp_path / 'images' / 'images'}: it repeats the folders next to it and is not read."
+    ]
+    fill(tmp_path / "images/images", ["train/bored"], count=3)
+    with pytest.raises(
+        DataError, match=r"images: expected a folder named train, val or test as its neighbors"
+    ):
+        mien.load(tmp_path)
+
+
 def pixels(value: int) -> str:
     return " ".join([str(value)] * 2304)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.cells import label_of
+from mien.data.cells import is_one_hot, labels_of, pixels_of
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.data.records import Records
 from mien.errors import DataError
@@ -98,7 +98,7 @@ def read_memory(data: Any, options: ReadOptions, progress: Progress | None = Non
         )
     if isinstance(data, tuple | list) and len(data) in {2, 3} and not isinstance(data[0], str):
         return _read_tuple(data, options, progress)
-    from mien.data.frames import is_frame, read_frame
+    from mien.data.data_frame_rows import is_frame, read_frame
 
     return read_frame(data, options, progress) if is_frame(data) else None
 
@@ -107,7 +107,7 @@ def _read_tuple(data: Sequence[Any], options: ReadOptions, progress: Progress | 
     """Read images, labels and optional splits; numbers are indices into the label set, by default FER2013's."""
     given = np.asarray(data[1])
     label_set = options.label_set or FER2013
-    soft = given.ndim == 2 and given.shape[1] > 1 and given.dtype.kind == "f" and not _is_one_hot(given)
+    soft = given.ndim == 2 and given.shape[1] > 1 and given.dtype.kind == "f" and not is_one_hot(given)
     arrays: dict[str, Any] = {"images": data[0], "labels": given.argmax(axis=1) if soft else given}
     if len(data) == 3 and data[2] is not None:
         arrays["splits"] = np.asarray(data[2])
@@ -218,68 +218,3 @@ def _pairs(arrays: Mapping[str, Any], source: str) -> list[tuple[str | None, str
     if not pairs:
         raise DataError(f"{source}: expected {_EXPECTED}; got {quote(', '.join(arrays))}.")
     return [pair for pair in pairs if pair[0] is not None] or pairs
-
-
-def pixels_of(array: NDArray[Any], name: str, source: str) -> NDArray[np.uint8]:
-    """Convert images to gray or RGB values from 0 to 255.
-
-    Args:
-        array: (n, pixels) of square images, (n, h, w), (n, h, w, 1), (n, h, w, 3), or channels first as in PyTorch,
-            (n, 1, h, w) or (n, 3, h, w); integers, or floats from 0 to 1.
-        name: name used in error messages.
-        source: source used in error messages.
-
-    Raises:
-        DataError: If the shape, type or values are invalid.
-    """
-    if array.ndim == 2:
-        side = round(array.shape[1] ** 0.5)
-        if side * side == array.shape[1]:
-            array = array.reshape(-1, side, side)
-    if array.ndim == 4 and array.shape[1] in {1, 3} and array.shape[3] not in {1, 3}:
-        array = array.transpose(0, 2, 3, 1)
-    if array.ndim == 4 and array.shape[3] == 1:
-        array = array[..., 0]
-    if array.ndim not in {3, 4} or (array.ndim == 4 and array.shape[3] != 3) or array.dtype.kind not in "uif":
-        raise DataError(
-            f"{source}: expected images of shape (n, height, width), with or without 1 or 3 channels at the end or "
-            f"before the height, got "
-            f"{array.dtype} {array.shape} in {name}."
-        )
-    if array.dtype == np.uint8:
-        return array
-    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
-    if not (np.isfinite(low) and np.isfinite(high)) or low < 0 or high > 255:
-        raise DataError(
-            f"{source}: expected pixels from 0 to 255 or from 0 to 1, got {low:g} to {high:g} in {name}."
-        )
-    scale = 255.0 if array.dtype.kind == "f" and high <= 1 else 1.0
-    return np.asarray(np.round(array.astype(np.float32) * scale), np.uint8)
-
-
-def labels_of(array: NDArray[Any], name: str, source: str) -> list[str | int | None]:
-    """Return the label of each image: a word, or a whole number; `None` for empty or negative values.
-
-    Args:
-        array: words or numbers, (n,) or (n, 1), or one-hot rows (n, classes).
-        name: name used in error messages.
-        source: source used in error messages.
-
-    Raises:
-        DataError: If the shape is invalid, or a value is neither a word nor a whole number.
-    """
-    if array.ndim == 2 and array.shape[1] > 1 and array.dtype.kind in "uifb" and _is_one_hot(array):
-        return [int(i) for i in array.argmax(axis=1)]
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise DataError(
-            f"{source}: expected labels of shape (n,) or one-hot (n, classes), got {array.shape} in {name}."
-        )
-    if array.dtype.kind not in "uifUSO":
-        raise DataError(f"{source}: expected labels as words or whole numbers, got {array.dtype} in {name}.")
-    return [label_of(value, f"{source} row {row}") for row, value in enumerate(array.tolist(), 1)]
-
-
-def _is_one_hot(array: NDArray[Any]) -> bool:
-    return bool(np.isin(array, (0, 1)).all() and (array.sum(axis=1) == 1).all())

@@ -1,4 +1,4 @@
-"""Values of cells in data frames and Parquet files: labels, words, paths and images."""
+"""Labels, words, paths and images in the cells of data frames and Parquet files, and in arrays."""
 
 from __future__ import annotations
 
@@ -85,8 +85,6 @@ def image_of(value: Any, name: str, folder: Path | None = None) -> bytes | Path 
             array = np.array([np.asarray(row).tolist() for row in array])
     except (ValueError, OverflowError) as error:
         raise DataError(f"{name}: expected rows of pixels of one length, got others.") from error
-    from mien.data.arrays import pixels_of
-
     pixels: NDArray[np.uint8] = pixels_of(array.reshape(1, *array.shape), "image", name)[0]
     return pixels
 
@@ -170,3 +168,69 @@ def _place(folder: Path, text: str) -> Path | None:
         return folder / text if (folder / text).is_file() else None
     except (OSError, ValueError):  # for example, a name that is too long
         return None
+
+
+def pixels_of(array: NDArray[Any], name: str, source: str) -> NDArray[np.uint8]:
+    """Convert images to gray or RGB values from 0 to 255.
+
+    Args:
+        array: (n, pixels) of square images, (n, h, w), (n, h, w, 1), (n, h, w, 3), or channels first as in PyTorch,
+            (n, 1, h, w) or (n, 3, h, w); integers, or floats from 0 to 1.
+        name: name used in error messages.
+        source: source used in error messages.
+
+    Raises:
+        DataError: If the shape, type or values are invalid.
+    """
+    if array.ndim == 2:
+        side = round(array.shape[1] ** 0.5)
+        if side * side == array.shape[1]:
+            array = array.reshape(-1, side, side)
+    if array.ndim == 4 and array.shape[1] in {1, 3} and array.shape[3] not in {1, 3}:
+        array = array.transpose(0, 2, 3, 1)
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
+    if array.ndim not in {3, 4} or (array.ndim == 4 and array.shape[3] != 3) or array.dtype.kind not in "uif":
+        raise DataError(
+            f"{source}: expected images of shape (n, height, width), with or without 1 or 3 channels at the end or "
+            f"before the height, got "
+            f"{array.dtype} {array.shape} in {name}."
+        )
+    if array.dtype == np.uint8:
+        return array
+    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+    if not (np.isfinite(low) and np.isfinite(high)) or low < 0 or high > 255:
+        raise DataError(
+            f"{source}: expected pixels from 0 to 255 or from 0 to 1, got {low:g} to {high:g} in {name}."
+        )
+    scale = 255.0 if array.dtype.kind == "f" and high <= 1 else 1.0
+    return np.asarray(np.round(array.astype(np.float32) * scale), np.uint8)
+
+
+def labels_of(array: NDArray[Any], name: str, source: str) -> list[str | int | None]:
+    """Return the label of each image: a word, or a whole number; `None` for empty or negative values.
+
+    Args:
+        array: words or numbers, (n,) or (n, 1), or one-hot rows (n, classes).
+        name: name used in error messages.
+        source: source used in error messages.
+
+    Raises:
+        DataError: If the shape is invalid, or a value is neither a word nor a whole number.
+    """
+    if array.ndim == 2 and array.shape[1] > 1 and array.dtype.kind in "uifb" and is_one_hot(array):
+        return [int(i) for i in array.argmax(axis=1)]
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise DataError(
+            f"{source}: expected labels of shape (n,) or one-hot (n, classes), got {array.shape} in {name}."
+        )
+    if array.dtype.kind not in "uifUSO":
+        raise DataError(f"{source}: expected labels as words or whole numbers, got {array.dtype} in {name}.")
+    return [label_of(value, f"{source} row {row}") for row, value in enumerate(array.tolist(), 1)]
+
+
+def is_one_hot(array: NDArray[Any]) -> bool:
+    """Return whether each row of an array has a single 1 and zeros."""
+    return bool(np.isin(array, (0, 1)).all() and (array.sum(axis=1) == 1).all())

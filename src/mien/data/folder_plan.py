@@ -59,6 +59,11 @@ def make_plan(path: Path, label_set: LabelSet | None, order: ClassOrder | None, 
     splits = splits_of_folders(folders, options.names_for_words)
     places = tuple(splits.items()) if splits else ((root, TRAINING),)
     divided = bool(splits)
+    repeated = tuple(
+        f"{folder}: it repeats the folders next to it and is not read."
+        for folder in folders
+        if divided and folder not in splits
+    )
     if not divided and options.class_names is None:
         require_classes_above(root, folders)
     inner = {place: subfolders(place) for place, _ in places}
@@ -73,7 +78,7 @@ def make_plan(path: Path, label_set: LabelSet | None, order: ClassOrder | None, 
         found = {folder: _find_label(folder, label_set, names) for folder in named}
         told = [(folder.name, place) for folder, place in found.items() if parse_number(folder.name) is None]
         notes = renaming_notes(((name, place) for name, place in told if place is not None), label_set)
-        return Plan(root, places, label_set, found, divided, notes)
+        return Plan(root, places, label_set, found, divided, (*repeated, *notes))
     words = class_words(root, named, order)
     training = [words[folder] for place, split in places if split == TRAINING for folder in inner[place]]
     chosen = [word for word in words.values() if word != LEAVE_OUT]
@@ -91,7 +96,7 @@ def make_plan(path: Path, label_set: LabelSet | None, order: ClassOrder | None, 
         in_training=training or None,
     )
     found = {folder: classes.index.get(word) for folder, word in words.items()}
-    return Plan(root, places, classes.label_set, found, divided, classes.notes)
+    return Plan(root, places, classes.label_set, found, divided, (*repeated, *classes.notes))
 
 
 def label_set_of_folders(path: Path, options: ReadOptions) -> LabelSet | None:

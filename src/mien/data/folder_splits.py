@@ -14,7 +14,7 @@ from mien.errors import DataError
 from mien.labels import FERPLUS, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 _LISTED = 5  # maximum number of names in one sentence
@@ -24,7 +24,8 @@ def splits_of_folders(folders: Sequence[Path], class_names: Any = None) -> dict[
     """Return the split of each folder; empty if the folders are classes.
 
     Folders are splits if their names say so. A single folder named like a split that contains images but no folders,
-    beside others that do so too, is a class: `valid` beside `invalid`.
+    beside others that do so too, is a class: `valid` beside `invalid`. A folder that repeats the splits next to it, as
+    in some published archives (`images/train` and `images/images/train`), is left out.
 
     Args:
         folders: folders that are next to each other.
@@ -41,12 +42,24 @@ def splits_of_folders(folders: Sequence[Path], class_names: Any = None) -> dict[
     if all(folder.name.casefold() in chosen for folder in splits):
         return {}
     for folder in folders:
-        if folder not in splits:
+        if folder not in splits and not _repeats(folder, splits):
             raise DataError(
                 f"{folder}: expected a folder named train, val or test as its neighbors are, got "
                 f"{quote(folder.name)}. Move it into one of them, or away; or give `class_names` to use them as classes."
             )
     return splits
+
+
+def _repeats(folder: Path, splits: Iterable[Path]) -> bool:
+    """Return whether a folder contains the same files as the splits next to it, by their paths and sizes."""
+    return all((folder / split.name).is_dir() for split in splits) and all(
+        _sizes(folder / split.name) == _sizes(split) for split in splits
+    )
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
 def _parse(class_names: Any) -> tuple[str, ...]:

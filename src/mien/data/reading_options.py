@@ -10,7 +10,7 @@ from mien.class_names import CLASS_ORDERS, LEAVE_OUT, ClassOrder, get_class_orde
 from mien.data.class_spelling import is_same_class
 from mien.data.classes import Merge, parse_merge
 from mien.errors import DataError
-from mien.labels import FER2013, FERPLUS, LABEL_SETS, LabelSet, get_label_set, quote
+from mien.labels import FER2013, FERPLUS, JAFFE, LABEL_SETS, LabelSet, get_label_set, quote
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,7 @@ class ReadOptions:
         if self.class_names is not None:
             return self.given_order
         named = self.label_set
-        if named is None or named in {FER2013, FERPLUS} or named.name not in CLASS_ORDERS:
+        if named is None or named in {FER2013, FERPLUS, JAFFE} or named.name not in CLASS_ORDERS:
             return None
         return CLASS_ORDERS[named.name] if LABEL_SETS.get(named.name) == named else None
 

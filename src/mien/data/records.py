@@ -15,7 +15,7 @@ from mien.data.class_spelling import is_same_class
 from mien.data.classes import choose_classes
 from mien.data.dataset import TRAINING, UNLABELED, Dataset, LeftOut
 from mien.data.reading_options import NO_FACE
-from mien.data.splits import splits_of_names
+from mien.data.splits import splits_of_values
 from mien.errors import DataError, MienError
 from mien.images import CROP_SIZE, read_image, to_crop
 from mien.labels import FER2013, LabelSet, meaning, quote
@@ -132,15 +132,7 @@ class Records:
     def _splits(self) -> NDArray[np.str_]:
         if self.splits is None:
             return np.full(len(self.labels), self.split or TRAINING)
-        told = {text: str(text) for text in set(self.splits) if text is not None}
-        read = splits_of_names(told.values())
-        known = {text: None if text is None else read[told[text]] for text in set(self.splits)}
-        for text, split in known.items():
-            if split is None:
-                raise DataError(
-                    f"{self.source}: expected splits such as train, val and test, got {quote(text)}."
-                )
-        return np.array([known[text] for text in self.splits])
+        return np.array(splits_of_values(self.splits, self.source))
 
     def _classes(self, options: ReadOptions, split: NDArray[np.str_]) -> _Classes:
         numbers = {label for label in self.labels if isinstance(label, int)}

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.errors import DataError
+from mien.labels import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _SPELLINGS = {
     "train": TRAINING, "training": TRAINING, "trn": TRAINING,
@@ -68,6 +69,22 @@ def splits_of_names(names: Iterable[str]) -> dict[str, str | None]:
     if PRIVATE_TEST in others and PUBLIC_TEST not in others:
         splits |= dict.fromkeys(either, PUBLIC_TEST)
     return splits
+
+
+def splits_of_values(values: Sequence[str | None], source: str) -> list[str]:
+    """Return the splits of the values of a column.
+
+    Raises:
+        DataError: If a value is not a split. The message begins with `source`.
+    """
+    told = {value: str(value) for value in set(values) if value is not None}
+    known = splits_of_names(told.values())
+    splits = {value: known[text] for value, text in told.items()}
+    found = [None if value is None else splits[value] for value in values]
+    if None in found:
+        value = values[found.index(None)]
+        raise DataError(f"{source}: expected splits such as train, val and test, got {quote(value)}.")
+    return [split for split in found if split is not None]
 
 
 def means_either(name: str) -> bool:

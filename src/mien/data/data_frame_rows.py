@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mien.data.arrays import labels_of, pixels_of
-from mien.data.cells import files_of, groups_of, image_of, word_of
+from mien.data.cells import files_of, groups_of, image_of, labels_of, pixels_of, word_of
 from mien.data.fer2013.columns import column_key
 from mien.data.records import Records
 from mien.data.table_header import LABELS, PATHS, PIXELS, SPLITS, pixel_columns
