@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError, ModelError
-from mien.workflows.evaluate_model import EvaluateOptions, open_and_read
+from mien.workflows.evaluation_data import open_and_read
 from mien.workflows.load_model import open_model
 from mien.workflows.loaded_model import DescribedModelError
 from mien.workflows.options import ModelOptions
@@ -15,6 +15,7 @@ from mien.workflows.reporter import Reporter, SilentReporter
 if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.data.dataset import Dataset
+    from mien.workflows.evaluate_model import EvaluateOptions
 
 
 @dataclass(frozen=True)
