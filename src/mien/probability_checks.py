@@ -42,5 +42,27 @@ def require_probabilities(given: NDArray[np.floating[Any]], *, name: str = "") -
         name,
         expected="probabilities from the model that are 0 or more and sum to 1",
         received=f"values down to {lowest:.4g} and sums from {sums.min():.4g} to {sums.max():.4g}",
-        remedy="The network may lack a softmax as its last layer.",
+        remedy="The network may lack a softmax as its last layer. If it is a file without a model card that "
+        "returns logits, give `logits`.",
     )
+
+
+def probabilities_of_logits(given: NDArray[np.floating[Any]], *, name: str = "") -> NDArray[np.float32]:
+    """Return the softmax of logits, float32 (n, classes).
+
+    Args:
+        given: output of a model (n, classes).
+        name: name of the model, which starts the error message.
+
+    Raises:
+        ModelError: If they are probabilities already, which a softmax would flatten.
+    """
+    if len(given) > 1 and given.min() >= 0 and np.abs(given.sum(axis=1) - 1).max() <= SUM_TOLERANCE:
+        raise ModelError.from_parts(
+            name,
+            expected="logits from the model",
+            received="values that are 0 or more and sum to 1, so they are probabilities already",
+            remedy="Leave `logits` out.",
+        )
+    powers = np.exp(given.astype(np.float64) - given.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)

@@ -18,6 +18,7 @@ from mien.cli.shared_options import (
     GroupOption,
     JsonOption,
     KeepCropsOption,
+    LogitsOption,
     MergeOption,
     ModelArgument,
     ModelClassNamesOption,
@@ -90,6 +91,7 @@ def evaluate(
     model_class_names: ModelClassNamesOption = None,
     pixel_scale: PixelScaleOption = None,
     pixel_range: PixelRangeOption = None,
+    logits: LogitsOption = False,
     tta: Annotated[
         bool,
         typer.Option("--flip-tta", help="Average the probabilities of each image and its mirror image."),
@@ -133,7 +135,10 @@ def evaluate(
             keep_crops=keep_crops,
         ),
         model=ModelOptions(
-            class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
+            class_names=model_class_names,
+            pixel_scale=pixel_scale,
+            pixel_range=parse_pixel_range(pixel_range),
+            logits=logits,
         ),
         flip_tta=tta,
         out=out_folder,

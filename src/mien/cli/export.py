@@ -97,7 +97,9 @@ def export(
     ] = False,
     logits: Annotated[
         bool,
-        typer.Option("--logits", help="With --with-card: the ONNX file outputs logits, so add a softmax."),
+        typer.Option(
+            "--logits", help="The ONNX or Keras file without a model card returns logits: add a softmax."
+        ),
     ] = False,
 ) -> None:
     """Export a model to another format, with its model card."""
@@ -105,8 +107,6 @@ def export(
     from mien.workflows.export_model import ExportOptions, run_export
     from mien.workflows.options import DataOptions, ModelOptions
 
-    if logits and not with_card:
-        raise ModelError("--logits goes with --with-card: it adds a softmax to the copy with a card.")
     if with_card:
         format_ = _card_format(format_)
     options = ExportOptions(

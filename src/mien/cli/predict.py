@@ -13,6 +13,7 @@ from mien.cli.failures import Failures
 from mien.cli.prediction_model import open_recognizer
 from mien.cli.prediction_output import JsonOutput, Output, TextOutput, Video, shown
 from mien.cli.shared_options import (
+    LogitsOption,
     ModelClassNamesOption,
     PixelRangeOption,
     PixelScaleOption,
@@ -57,6 +58,7 @@ def predict(
     model_class_names: ModelClassNamesOption = None,
     pixel_scale: PixelScaleOption = None,
     pixel_range: PixelRangeOption = None,
+    logits: LogitsOption = False,
 ) -> None:
     """Recognize the expressions of the faces in images and videos.
 
@@ -69,7 +71,7 @@ def predict(
         raise DataError("--explain draws into annotated copies. Choose a folder for them with --save DIR.")
     passed_over = PassedOver()
     sources = find_sources(source, leave_out=save, passed_over=passed_over)
-    opening = ModelOptions(labels, model_class_names, pixel_scale, parse_pixel_range(pixel_range))
+    opening = ModelOptions(labels, model_class_names, pixel_scale, parse_pixel_range(pixel_range), logits)
     limits = {"max_faces": max_faces, "threads": threads, "min_confidence": min_confidence}
     recognizer = open_recognizer(model, opening, flip_tta=flip_tta, **limits)
     videos = [one for one in sources if one.kind != "image"]

@@ -18,6 +18,7 @@ from mien.cli.shared_options import (
     DEFAULT_RANGE,
     DEFAULT_SCALE,
     FLIP_TTA_HELP,
+    LOGITS_HELP,
     MODEL_CLASS_NAMES_HELP,
     OF_THE_CARD,
     PIXEL_RANGE_HELP,
@@ -83,6 +84,12 @@ def serve(
             show_default=DEFAULT_RANGE,
         ),
     ] = None,
+    logits: Annotated[
+        bool,
+        typer.Option(
+            "--logits", envvar="MIEN_LOGITS", show_envvar=False, help=LOGITS_HELP, rich_help_panel=_MODEL
+        ),
+    ] = False,
     trust_model: Annotated[
         bool,
         typer.Option(

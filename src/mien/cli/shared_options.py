@@ -33,6 +33,7 @@ PIXEL_RANGE_HELP = (
     "Input values of black and white pixels, such as -1,1, for a file without a model card; imagenet stands for "
     "normalization by the mean and standard deviation of ImageNet."
 )
+LOGITS_HELP = "The model returns logits; take their softmax. For a file without a model card."
 OF_THE_CARD = "from the model card"
 DEFAULT_SCALE = "1/255; 1 for a network with a rescaling layer"
 DEFAULT_RANGE = "0 and 255 times --pixel-scale"
@@ -177,6 +178,7 @@ PixelRangeOption = Annotated[
         show_default=DEFAULT_RANGE,
     ),
 ]
+LogitsOption = Annotated[bool, typer.Option("--logits", help=LOGITS_HELP)]
 LicenseOption = Annotated[
     str | None,
     typer.Option(

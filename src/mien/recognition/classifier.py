@@ -17,7 +17,7 @@ import numpy as np
 
 from mien.errors import DataError, ModelError
 from mien.images import CROP_SIZE
-from mien.probability_checks import require_probabilities
+from mien.probability_checks import probabilities_of_logits, require_probabilities
 from mien.recognition.model_files import DEFAULT, answers_in
 from mien.recognition.network_files import Description, check_network, open_described
 from mien.recognition.values import boolean, check_threads
@@ -58,6 +58,7 @@ class Classifier:
         pixel_range: input values of black and white pixels for such a file, for example `(-1, 1)`, instead of a scale.
             Layout, size and number of channels are read from the input of the network; crops are resized, and repeated
             for three channels.
+        logits: whether such a file returns logits instead of probabilities; their softmax is taken.
         flip_tta: whether to average the probabilities of each crop and its mirror image (test-time augmentation). It
             takes twice the time, and the result does not change if a face is mirrored.
 
@@ -80,12 +81,14 @@ class Classifier:
         class_names: Sequence[str] | None = None,
         pixel_scale: float | None = None,
         pixel_range: tuple[float, float] | None = None,
+        logits: bool = False,
         flip_tta: bool = False,
         taxonomy: str | None = None,  # the former name of label_set
     ) -> None:
         check_threads(threads)
         self.flip_tta = boolean(flip_tta, "flip_tta")
-        described = Description(class_names, pixel_scale, pixel_range)
+        self._logits = boolean(logits, "logits")
+        described = Description(class_names, pixel_scale, pixel_range, logits)
         self._network, card = open_described(model, described, threads)
         self.name = self._network.name
         label_set = taxonomy if label_set is None else label_set
@@ -215,6 +218,8 @@ class Classifier:
         if self.flip_tta:
             crops = np.concatenate([crops, crops[:, :, ::-1]])
         given = self._outputs(crops, [card.output for card in cards])
+        if self._logits:
+            given = [probabilities_of_logits(rows, name=self.name) for rows in given]
         for rows in given:
             require_probabilities(rows, name=self.name)
         answers = [card.calibrated(rows) for card, rows in zip(cards, given, strict=True)]

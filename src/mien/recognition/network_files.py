@@ -41,6 +41,7 @@ class Description:
         class_names: class names in the order of the probabilities.
         pixel_scale: factor that pixel values from 0 to 255 are multiplied by.
         pixel_range: input values of black and white pixels, instead of a scale.
+        logits: whether it returns logits, of which the softmax is taken.
 
     Raises:
         ModelError: If the pixel range is not two increasing numbers.
@@ -49,6 +50,7 @@ class Description:
     class_names: Sequence[str] | None = None
     pixel_scale: float | None = None
     pixel_range: tuple[float, float] | None = None
+    logits: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pixel_range", check_pixel_range(self.pixel_range))
@@ -56,7 +58,7 @@ class Description:
     @property
     def given(self) -> bool:
         """Whether any field is set."""
-        return (self.class_names, self.pixel_scale, self.pixel_range) != (None, None, None)
+        return self.logits or (self.class_names, self.pixel_scale, self.pixel_range) != (None, None, None)
 
 
 def open_described(model: str | Path, described: Description, threads: int = 0) -> tuple[Network, ModelCard]:

@@ -65,12 +65,11 @@ class Recognizer:
             Its score and probabilities do not change, and `face.expression.best` is the most probable expression.
         threads: number of CPU threads per call; 0 lets ONNX Runtime choose.
         flip_tta: whether to average the probabilities of each face and its mirror image (test-time augmentation), which
-            is more accurate and gives the same result for a mirrored image. It takes twice the time of the classifier, a
-            small part of the total. It applies to a model given by its path or name; a classifier object has its own
-            setting.
+            is more accurate but takes twice the time of the classifier. A classifier object has its own setting.
         class_names: class names in the order of the probabilities, for a model file without a model card.
         pixel_scale: factor that pixel values from 0 to 255 are multiplied by, for such a file.
         pixel_range: input values of black and white pixels for such a file, instead of a scale; see `mien.Classifier`.
+        logits: whether such a file returns logits instead of probabilities; their softmax is taken.
 
     Raises:
         ModelError: If the model does not exist, or has no model card and no class names are given.
@@ -94,6 +93,7 @@ class Recognizer:
         class_names: Sequence[str] | None = None,
         pixel_scale: float | None = None,
         pixel_range: tuple[float, float] | None = None,
+        logits: bool = False,
         taxonomy: str | None = None,  # the former name of label_set
     ) -> None:
         if max_faces is not None and (type(max_faces) is not int or max_faces < 1):
@@ -103,7 +103,7 @@ class Recognizer:
                 remedy="Leave it out to keep all faces.",
             )
         check_threads(threads)
-        described = Description(class_names, pixel_scale, pixel_range)
+        described = Description(class_names, pixel_scale, pixel_range, logits)
         label_set = taxonomy if label_set is None else label_set
         with ThreadPoolExecutor(1) as pool:  # load both networks at the same time
             opened = pool.submit(lambda: CenterFace(threads=threads) if detector is None else detector)
@@ -290,7 +290,7 @@ def _classifier_of(
         return Classifier(model, label_set=label_set, **vars(described), **settings)
     require_classifier(model)
     if described.given:
-        raise ModelError("class_names, pixel_scale and pixel_range describe a model file, not an object.")
+        raise ModelError("class_names, pixel_scale, pixel_range and logits describe a file, not an object.")
     if label_set is None:
         return model
     if not isinstance(model, Classifier):

@@ -60,6 +60,7 @@ class Settings:
         model_class_names: class names of the model in index order, for a file without a model card.
         pixel_scale: factor by which pixel values 0 to 255 are multiplied, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, instead of a scale.
+        logits: whether a file without a model card returns logits, of which the softmax is taken.
         trust_model: also load Keras files and SavedModels, which can contain code.
         flip_tta: average the probabilities of each face with those of its mirror image; more accurate, half as fast.
         threads: number of images processed at once, at most 256; 0 for one per processor core.
@@ -94,6 +95,7 @@ class Settings:
     model_class_names: str | tuple[str, ...] | None = None
     pixel_scale: float | None = None
     pixel_range: tuple[float, float] | None = None
+    logits: bool = False
     trust_model: bool = False
     flip_tta: bool = True
     threads: int = 0

@@ -49,6 +49,12 @@ def rescaled(
     return keras.Model(image, network(keras.layers.Rescaling((high - low) / 255, offset=low)(image)))
 
 
+def with_softmax(network: keras.Model) -> keras.Model:
+    """Return a network that returns the softmax of the logits of another one."""
+    image = keras.Input(network.input_shape[1:], name="image")
+    return keras.Model(image, keras.layers.Softmax(name="probabilities")(network(image)), name=network.name)
+
+
 def rescales(network: keras.Model) -> bool:
     """Return whether a network begins with arithmetic or a normalization.
 

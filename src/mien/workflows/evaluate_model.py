@@ -76,7 +76,8 @@ class EvaluateOptions:
     ) -> EvaluateOptions:
         """Create the options from the keywords of `mien.evaluate`; files are written only with `out`."""
         model = {name: options.pop(name, None) for name in ("pixel_scale", "pixel_range")}
-        opening = ModelOptions(class_names=options.pop("model_class_names", None), **model)
+        logits = bool(options.pop("logits", False))
+        opening = ModelOptions(class_names=options.pop("model_class_names", None), logits=logits, **model)
         place = None if out is None else Path(out)
         return cls(split, DataOptions(**options), opening, flip_tta, place, force, write=place is not None)
 
@@ -115,6 +116,7 @@ def evaluate(
     model_class_names: Sequence[str] | str | None = None,
     pixel_scale: float | None = None,
     pixel_range: tuple[float, float] | None = None,
+    logits: bool = False,
     flip_tta: bool = False,
     out: str | Path | None = None,
     force: bool = False,
@@ -139,6 +141,7 @@ def evaluate(
         model_class_names: the model's class names in index order, for a file without a model card.
         pixel_scale: factor for pixel values 0 to 255, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
+        logits: whether a file without a model card returns logits, of which the softmax is taken.
         flip_tta: average the predictions for each image and its mirror image.
         out: a folder for figures, report and `evaluation.json`; by default nothing is written.
         force: replace files in that folder that mien did not write.
@@ -153,7 +156,7 @@ def evaluate(
         split=split, out=out, flip_tta=flip_tta, force=force,
         label_set=label_set, class_names=class_names, votes=votes, cache=cache, merge=merge, group=group,
         detect=detect or None, keep_crops=keep_crops,
-        model_class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=pixel_range,
+        model_class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=pixel_range, logits=logits,
     )  # fmt: skip
     reporter = reporter or default_reporter()
     done = run_evaluation(model, data, options, reporter)

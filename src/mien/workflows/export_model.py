@@ -23,7 +23,7 @@ from mien.workflows.export_formats import (
     require_possible,
 )
 from mien.workflows.export_onnx import add_softmax, copy_onnx, write_int8, write_onnx
-from mien.workflows.load_model import open_model
+from mien.workflows.load_model import look_at, open_model
 from mien.workflows.notebook import default_reporter
 from mien.workflows.options import DataOptions, ModelOptions
 
@@ -50,7 +50,7 @@ class ExportOptions:
         model: options for opening the model.
         license: the license of the model, for its card.
         force: replace a file that mien did not write.
-        logits: whether an ONNX file without a card returns logits; a softmax is added to its copy.
+        logits: whether an ONNX or Keras file without a card returns logits; a softmax is added to its copy.
     """
 
     format: str = "onnx"
@@ -97,8 +97,8 @@ def export(
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
         license: the license of the model, for its card.
         force: replace a file that mien did not write.
-        logits: whether an ONNX file without a card returns logits; a softmax is added to its copy. Requires
-            `model_class_names` and the format `onnx`.
+        logits: whether an ONNX or Keras file without a card returns logits; a softmax is added to its copy. Requires
+            `model_class_names`, and the format `onnx` for an ONNX file.
         reporter: the reporter.
 
     Returns:
@@ -129,11 +129,14 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
         DataError: If there is a file of that name that mien did not write, and `force` is not set.
     """
     options = replace(options, format=find_format(options.format, options.out))
-    if options.logits and options.format != "onnx":
+    opening = options.model
+    if options.logits and not is_onnx(model):
+        opening = replace(opening, logits=True)  # a Keras network gets a softmax when it is opened
+    elif options.logits and options.format != "onnx":
         raise ModelError(
             f"Expected the format onnx with `logits=True`, got {options.format}. Leave one of them out."
         )
-    loaded = open_model(model, options.model, require_names=True)
+    loaded = open_model(model, opening, require_names=True)
     if loaded.note:
         reporter.warning(loaded.note)
     require_possible(loaded, options.format)
@@ -147,7 +150,7 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
             require_folder_of_ours(target, force=options.force)
         else:
             guard.check(target)
-        if options.logits:
+        if options.logits and loaded.network is None:
             add_softmax(loaded, card, target)
         else:
             _require_probabilities(loaded)
@@ -162,6 +165,14 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
             "Its ranges were set on drawn faces; photos like those it will see set them better: `data=PATH`"
         )
     return target
+
+
+def is_onnx(model: Any) -> bool:
+    """Return whether a model is a path of an ONNX file or the name of a bundled model."""
+    from mien.model_kinds import ModelKind
+    from mien.recognition.model_files import BUNDLED
+
+    return isinstance(model, str | Path) and (str(model) in BUNDLED or look_at(str(model)) is ModelKind.ONNX)
 
 
 def check_license(text: str) -> str:

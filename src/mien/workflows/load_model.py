@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mien.recognition.classifier import Classifier
+    from mien.training.keras_io import KerasClassifier
 
 
 def open_model(
@@ -96,7 +97,7 @@ def open_classifier(model: str, options: ModelOptions | None = None, *, threads:
     with _in_our_words(model):
         classifier = Classifier(
             model if model in BUNDLED else path, label_set=options.label_set, threads=threads, class_names=names,
-            pixel_scale=options.pixel_scale, pixel_range=options.pixel_range,
+            pixel_scale=options.pixel_scale, pixel_range=options.pixel_range, logits=options.logits,
         )  # fmt: skip
     loaded = _from_classifier(classifier, path.name, path, None)
     return replace(loaded, note=_note_on_pixels(classifier, options))
@@ -111,7 +112,11 @@ def _check_scale(scale: float | None) -> None:
 
 
 def _is_described(options: ModelOptions) -> bool:
-    return bool(options.class_names) or (options.pixel_scale, options.pixel_range) != (None, None)
+    return (
+        bool(options.class_names)
+        or options.logits
+        or (options.pixel_scale, options.pixel_range) != (None, None)
+    )
 
 
 @contextmanager
@@ -164,7 +169,23 @@ def _open_keras(
         raise DescribedModelError(f"{shown(path)}: {CARD_TELLS}")
     else:
         network = load_classifier(path, labels=names, asks_labels=require_names, **described)
-    return from_keras(network, path.name, path, options.label_set)
+    return from_keras(_with_softmax(network, options), path.name, path, options.label_set)
+
+
+def _with_softmax(network: KerasClassifier, options: ModelOptions) -> KerasClassifier:
+    """Return the network, with a softmax added if it returns logits.
+
+    Raises:
+        ModelError: If it returns probabilities already.
+    """
+    if not options.logits:
+        return network
+    from mien.data.synthetic.drawn_faces import synthetic_dataset
+    from mien.probability_checks import probabilities_of_logits
+    from mien.training.network_shapes import with_softmax
+
+    probabilities_of_logits(network.probabilities(synthetic_dataset(21).images), name=network.network.name)
+    return replace(network, network=with_softmax(network.network))
 
 
 def look_at(model: str) -> ModelKind:
@@ -205,6 +226,7 @@ def _open_object(model: Any, options: ModelOptions, names: list[str] | None) -> 
         network = as_classifier(
             model, labels=names, scale=options.pixel_scale, pixel_range=options.pixel_range
         )
+        network = _with_softmax(network, options)
         return from_keras(network, model.name, Path(model.name), options.label_set)
     raise ModelError(
         f"Expected the path of a model, a run folder or a bundled name, or a mien.Run, mien.Classifier or keras.Model, "
@@ -228,8 +250,9 @@ def _open_file(
 
     with _in_our_words(model) if require_names or _is_described(options) else nullcontext():
         classifier = Classifier(
-            model, class_names=names, pixel_scale=options.pixel_scale, pixel_range=options.pixel_range
-        )
+            model, class_names=names, pixel_scale=options.pixel_scale, pixel_range=options.pixel_range,
+            logits=options.logits,
+        )  # fmt: skip
     loaded = _from_classifier(classifier, Path(model).name, Path(model), options.label_set)
     return replace(loaded, note=_note_on_pixels(classifier, options))
 

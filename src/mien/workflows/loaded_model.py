@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mien.training.keras_io import KerasClassifier
 
 CARD_TELLS = (
-    "its model card tells its class names and scale; leave `model_class_names`, `pixel_scale` and `pixel_range` "
-    "out."
+    "its model card tells its class names and scale; leave `model_class_names`, `pixel_scale`, `pixel_range` "
+    "and `logits` out."
 )
 
 

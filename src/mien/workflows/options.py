@@ -79,12 +79,14 @@ class ModelOptions:
         class_names: its class names in index order, for a file without a model card.
         pixel_scale: factor for pixel values 0 to 255, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
+        logits: whether a file without a model card returns logits, of which the softmax is taken.
     """
 
     label_set: str | None = None
     class_names: Sequence[str] | str | None = None
     pixel_scale: float | None = None
     pixel_range: tuple[float, float] | None = None
+    logits: bool = False
 
 
 @dataclass(frozen=True)
