@@ -122,11 +122,11 @@ def with_last_operation(path: Path, operation: str, card: ModelCard = CARD) -> P
     [
         (
             "Identity",
-            r"got values down to -.* and sums from .*\. The network may lack a softmax as its last layer\.$",
+            r"got values down to -.* and sums from .*\. The network may lack a softmax as its last layer\. If",
         ),
         (
             "Sigmoid",
-            r"got values down to 0\..* and sums from .*\. The network may lack a softmax as its last layer\.$",
+            r"got values down to 0\..* and sums from .*\. The network may lack a softmax as its last layer\. If",
         ),
         ("Sqrt", "expected finite probabilities from the model, got NaN"),
     ],
