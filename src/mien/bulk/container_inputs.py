@@ -242,28 +242,3 @@ def is_bytes(kind: Any) -> bool:
     return bool(
         pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
     )
-
-
-def read_value(opened: Any, column: str, row: int, held: dict[str, Any]) -> bytes | None:
-    """Return the bytes of one row of a Parquet file, `None` if the row is null or does not exist.
-
-    Args:
-        opened: a `pyarrow.parquet.ParquetFile`.
-        column: name of its bytes column.
-        row: row number, from 0.
-        held: cache of the latest row group, for the next call.
-    """
-    group, start = held.get("group", -1), held.get("start", 0)
-    if not (group >= 0 and start <= row < start + held["values"].num_rows):
-        start = 0
-        for group in range(opened.metadata.num_row_groups):
-            rows = opened.metadata.row_group(group).num_rows
-            if row < start + rows:
-                break
-            start += rows
-        else:
-            return None
-        held.update(group=group, start=start, values=opened.read_row_group(group, columns=[column]))
-    value = held["values"].column(0)[row - start].as_py()
-    found: bytes | None = value["bytes"] if isinstance(value, dict) else value
-    return found

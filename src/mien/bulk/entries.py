@@ -60,8 +60,9 @@ class Entry:
 
     @property
     def bytes(self) -> int:
-        """Number of bytes to read; -1 if unknown."""
-        return self.length if self.where == "tar" or self.length >= 0 else self.size
+        """Number of bytes of the input itself; -1 if unknown, as of a value or row of a table."""
+        is_file = self.where == "file" and self.member is None
+        return self.size if is_file and self.length < 0 else self.length
 
 
 @cache

@@ -46,7 +46,10 @@ class BatchSummary:
         faces_per_image: number of images by number of faces; the key "5+" is for five or more.
         seconds: duration of this run in seconds.
         rate: inputs processed per second in this run.
-        stages: seconds by stage, summed over the workers of this run.
+        stages: seconds by stage, summed over the workers of this run; `fetch` is the time for which they waited for
+            the content of inputs.
+        fetch_latency: seconds that reading inputs took, summed over concurrent reads, most of it while the workers
+            processed other inputs.
         slowest_stage: stage with the most seconds; `None` if nothing was processed.
         workers: rows, seconds and seconds by stage of each worker of this run.
         runs: number of runs of the job.
@@ -79,6 +82,7 @@ class BatchSummary:
     seconds: float
     rate: float
     stages: dict[str, float]
+    fetch_latency: float
     slowest_stage: str | None
     workers: dict[str, dict[str, float]]
     runs: int
@@ -170,6 +174,7 @@ def summarize(
         seconds=round(seconds, 3),
         rate=round(tally.rows / seconds, 2) if tally.rows and seconds > 0 else 0.0,
         stages=stages,
+        fetch_latency=round(told["latency"], 3),
         slowest_stage=max(STAGES, key=stages.__getitem__) if any(stages.values()) else None,
         workers=told["workers"],
         runs=runs,
