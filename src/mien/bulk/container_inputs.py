@@ -110,7 +110,7 @@ def entries_of_parquet(
     table: Entry,
     column: str | None,
     storage_options: dict[str, Any],
-    of_uri: Callable[[str, str], Entry],
+    expand: Callable[[str, str], Iterator[Entry]],
 ) -> Iterator[Entry]:
     """Yield the inputs of a Parquet file: URIs from a text column, or images from a bytes column.
 
@@ -139,23 +139,26 @@ def entries_of_parquet(
             return
         for batch in opened.iter_batches(batch_size=4096, columns=[name]):
             for row, text in enumerate(batch.column(0).to_pylist()):
-                yield _listed(text, table, of_uri, f"row {row}")
+                yield from _listed(text, table, expand, f"row {row}")
 
 
-def _listed(text: str | None, table: Entry, of_uri: Callable[[str, str], Entry], place: str) -> Entry:
+def _listed(
+    text: str | None, table: Entry, expand: Callable[[str, str], Iterator[Entry]], place: str
+) -> Iterator[Entry]:
     if text is None or not text.strip():
-        return Entry(
+        yield Entry(
             table.uri, member=place, size=table.size, etag=table.etag,
             error=f"{quoted_path(table.uri)}: {place} is empty, expected a path or a URL.",
         )  # fmt: skip
-    return of_uri(text.strip(), table.uri)
+        return
+    yield from expand(text.strip(), table.uri)
 
 
 def entries_of_list(
     listed: Entry,
     column: str | None,
     storage_options: dict[str, Any],
-    of_uri: Callable[[str, str], Entry],
+    expand: Callable[[str, str], Iterator[Entry]],
 ) -> Iterator[Entry]:
     """Yield the inputs of a text file, one per line, or of a column of a CSV table.
 
@@ -172,11 +175,11 @@ def entries_of_list(
                 rows = csv.DictReader(text, delimiter=separator)
                 name = choose_column(list(rows.fieldnames or ()), column, listed.uri)
                 for number, row in enumerate(rows):
-                    yield _listed(row[name], listed, of_uri, f"row {number}")
+                    yield from _listed(row[name], listed, expand, f"row {number}")
                 return
             for line in text:
                 if line.strip() and not line.startswith("#"):
-                    yield of_uri(line.strip(), listed.uri)
+                    yield from expand(line.strip(), listed.uri)
         except UnicodeDecodeError as error:
             raise DataError(
                 f"{quoted_path(listed.uri)}: expected a list of paths and URLs as UTF-8 text, got other bytes."

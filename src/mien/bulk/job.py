@@ -141,8 +141,7 @@ class _Job:
         old_folder = before["manifest"] if before else None
         old = open_manifest(self.storage, old_folder) if old_folder else None
         number = int(old_folder.rsplit("-", 1)[1]) + 1 if old_folder else 0
-        leave_out = os.path.realpath(self.storage.root) if self.storage.is_local else None
-        lister = Lister(self.options.column, self.options.storage_options, leave_out)
+        lister = Lister(self.options.column, self.options.storage_options, self.storage.place)
         folder = f"_mien/manifest-{number:04d}"
         self.tell(Progress("listing", 0, 0))
         manifest = write_manifest(

@@ -49,6 +49,16 @@ class Storage:
         """Whether the folder is on this machine."""
         return self._place.filesystem is None
 
+    @property
+    def place(self) -> Location:
+        """File system and path of the folder."""
+        return self._place
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options for the file system of the URL."""
+        return self._options
+
     def path(self, name: str = "") -> str:
         """Return the path or URL of a file, as a user would write it."""
         return join(self.root, name) if name else self.root
