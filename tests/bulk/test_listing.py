@@ -191,7 +191,7 @@ def test_comparing_manifests_gives_added_changed_and_removed_inputs(tmp_path: Pa
     changes = compare(old, new)
     assert changes.to_dict() == {"added": 1, "changed": 1, "removed": 1}
     assert changes.stale.tolist() == [Entry("/2", size=1).id]
-    assert changes.examples == ("/3",)
+    assert changes.removed_names == {("/3", None)}
 
 
 def test_a_manifest_of_another_version_or_with_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from mien.bulk.summary import BatchSummary, summarize
 from mien.bulk.supervisor import Attempts
 from mien.bulk.tally import Progress, Tally
 from mien.errors import DataError, MienError, MissingExtra
-from mien.quoting import quoted
+from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -84,7 +84,7 @@ def batch(
         DataError: a setting is invalid, a source has no inputs, or the output folder holds another job or other files.
         ModelError: the model cannot be loaded.
         MissingExtra: a required package is not installed.
-        MienError: workers cannot be started.
+        MienError: workers cannot be started, or rows are missing at the end.
     """
     _require_packages()
     options = _options(options, settings)
@@ -120,7 +120,7 @@ class _Job:
         self.storage.write_json(JOB, self.storage.read_json(JOB) | {"manifest": manifest.folder})
         dropped += parts.drop(replaced_ids(parts, manifest))
         if retry_failed:
-            failed = failed_ids(parts)
+            failed = failed_ids(parts, manifest)
             self._forget_attempts(
                 failed
             )  # first: after a kill between the two calls, the next run drops the same rows
@@ -134,7 +134,13 @@ class _Job:
         parts.merge(all_of_them=True)
         parts.drop_repeated()  # from an older process that has finished a part since
         self._note(parts, tally)
-        return summarize(parts, manifest, tally, changes, flat=self.options.flat)
+        summary = summarize(parts, manifest, tally, changes, flat=self.options.flat)
+        if summary.done < summary.inputs:
+            raise MienError(
+                f"{quoted_path(self.storage.root)}: expected a row for each of {summary.inputs:,} inputs, found "
+                f"{summary.done:,}. Run it again with `resume=True`, which processes the others."
+            )
+        return summary
 
     def _list(self, sources: Sequence[str], before: dict[str, Any] | None) -> tuple[Manifest, Changes | None]:
         """List all inputs and compare them with the previous listing."""

@@ -16,13 +16,31 @@ if TYPE_CHECKING:
     from mien.bulk.parts import Parts
 
 
-def failed_ids(parts: Parts) -> NDArray[np.int64]:
-    """Return the ids of the inputs that failed."""
+def failed_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
+    """Return the ids of the inputs that failed and are still listed; the rows of removed inputs are kept."""
     found: list[int] = []
     for batch_ in parts.tables(["id", "error"]):
         mask = batch_.column("error").is_valid()
         found += batch_.column("id").filter(mask).to_pylist()
-    return np.unique(np.array(found, np.int64))
+    failed = np.unique(np.array(found, np.int64))
+    return failed[is_among(failed, np.sort(manifest.ids()))]
+
+
+def removed_inputs(parts: Parts, listed: NDArray[np.int64]) -> set[tuple[str, str | None]]:
+    """Return the inputs that have a row and are no longer listed, each by its URI and member.
+
+    Args:
+        parts: the rows.
+        listed: sorted ids of the latest listing.
+    """
+    import pyarrow as pa
+
+    found: set[tuple[str, str | None]] = set()
+    for batch in parts.tables(["id", "uri", "member"]):
+        gone = ~is_among(batch.column("id").to_numpy(), listed)
+        if gone.any():
+            found |= {(row["uri"], row["member"]) for row in batch.filter(pa.array(gone)).to_pylist()}
+    return found
 
 
 def replaced_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
