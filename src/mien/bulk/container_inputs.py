@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 PLAIN_TAR = frozenset({".tar"})
 PARQUET = ".parquet"
+ETAG_COLUMN = "mien.etag"
+"""Column of a stored data frame with a hash of each image."""
+
 _PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _COLUMN_NAMES = (
     "uri",
@@ -132,14 +135,24 @@ def entries_of_parquet(
             ) from error
         name = find_column(opened.schema_arrow, column, table.uri)
         if not is_text(opened.schema_arrow.field(name).type):
-            for row in range(opened.metadata.num_rows):
-                yield Entry(
-                    table.uri, "image", "parquet", row, -1, table.size, table.etag, f"row {row}", name
-                )
+            yield from _values(table, name, opened)
             return
         for batch in opened.iter_batches(batch_size=4096, columns=[name]):
             for row, text in enumerate(batch.column(0).to_pylist()):
                 yield from _listed(text, table, expand, f"row {row}")
+
+
+def _values(table: Entry, column: str, opened: Any) -> Iterator[Entry]:
+    """Yield an input for each value; those of a stored data frame have hashes and lasting ids."""
+    if ETAG_COLUMN not in opened.schema_arrow.names:
+        for row in range(opened.metadata.num_rows):
+            yield Entry(table.uri, "image", "parquet", row, -1, table.size, table.etag, f"row {row}", column)
+        return
+    uri, row = re.sub(r"frame-[0-9a-f]{16}\.parquet$", "frame.parquet", table.uri), 0
+    for batch in opened.iter_batches(batch_size=4096, columns=[ETAG_COLUMN]):
+        for etag in batch.column(0).to_pylist():
+            yield Entry(uri, "image", "parquet", row, -1, -1, etag, f"row {row}", column, file=table.uri)
+            row += 1
 
 
 def _listed(
@@ -230,9 +243,11 @@ def choose_column(names: list[str], wanted: str | None, where: str) -> str:
 
 
 def is_text(kind: Any) -> bool:
-    """Return whether an Arrow type is text."""
+    """Return whether an Arrow type is text, possibly as categories."""
     import pyarrow as pa
 
+    if pa.types.is_dictionary(kind):
+        return is_text(kind.value_type)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
@@ -240,8 +255,13 @@ def is_bytes(kind: Any) -> bool:
     """Return whether an Arrow type is bytes, or a struct with a field `bytes`, as Hugging Face stores images."""
     import pyarrow as pa
 
+    if pa.types.is_dictionary(kind):
+        return is_bytes(kind.value_type)
     if pa.types.is_struct(kind):
         return any(one.name == "bytes" and is_bytes(one.type) for one in kind)
     return bool(
-        pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
     )

@@ -131,11 +131,11 @@ class Fetcher:
     def _read_value(self, entry: Entry) -> bytes | None:
         """Read a value of a Parquet file, which stays open for the next call."""
         with self._opening:
-            table = self._table
-            if table is None or (table.uri, table.column) != (entry.uri, entry.column):
+            table, uri = self._table, entry.file or entry.uri
+            if table is None or (table.uri, table.column) != (uri, entry.column):
                 if table is not None:
                     table.close()
-                table = self._table = _OpenTable(entry.uri, str(entry.column), self.storage_options)
+                table = self._table = _OpenTable(uri, str(entry.column), self.storage_options)
         return table.value(entry.offset)
 
     @contextmanager

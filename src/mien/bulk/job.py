@@ -24,7 +24,7 @@ from mien.bulk.listing import Lister
 from mien.bulk.local_engine import Work, run_local
 from mien.bulk.locations import local_path, require_no_password, uri_of_path
 from mien.bulk.manifest import Changes, Manifest, compare, is_among, open_manifest, write_manifest
-from mien.bulk.outdated import failed_ids, replaced_ids
+from mien.bulk.outdated import failed_ids, remove_outdated, replaced_ids
 from mien.bulk.parts import Parts
 from mien.bulk.storage import Storage
 from mien.bulk.summary import BatchSummary, summarize
@@ -134,6 +134,7 @@ class _Job:
         parts.merge(all_of_them=True)
         parts.drop_repeated()  # from an older process that has finished a part since
         self._note(parts, tally)
+        remove_outdated(self.storage, manifest.folder, sources)
         summary = summarize(parts, manifest, tally, changes, flat=self.options.flat)
         if summary.done < summary.inputs:
             raise MienError(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.bulk.data_frames import is_stored_frame
 from mien.bulk.locations import locate, why
 from mien.bulk.remote_listing import path_on_this_machine, path_there
 from mien.errors import DataError, MienError
@@ -118,14 +119,19 @@ def _differences(job: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     told = [
         f"its {name} is {quoted(old.get(name), 30)}, not {quoted(new[name], 30)}"
         for name in new
-        if old.get(name) != new[name] and name != "model_sha256"
+        if name in old and old[name] != new[name] and name != "model_sha256"  # older versions lack some
     ]
     if old.get("model_sha256") != new["model_sha256"]:
         told.append("its model is another one")
-    if job.get("sources") != wanted["sources"]:
+    if _identity(job.get("sources") or []) != _identity(wanted["sources"]):
         first = (job.get("sources") or ["nothing"])[0]
         told.append(f"its sources are others, such as {quoted_path(str(first), 60)}")
     return "; ".join(told[:3])
+
+
+def _identity(sources: list[Any]) -> list[Any]:
+    """Return sources for comparison; a data frame may have other rows when the job is resumed."""
+    return ["a data frame" if is_stored_frame(one) else one for one in sources]
 
 
 @contextmanager

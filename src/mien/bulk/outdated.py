@@ -1,19 +1,29 @@
-"""Find the rows to drop, so that their inputs are processed again."""
+"""Find the rows to drop, so that their inputs are processed again; and remove files that no later run needs."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.bulk.data_frames import remove_stored_frames
 from mien.bulk.manifest import is_among
 from mien.bulk.storage import iterate_batches
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mien.bulk.manifest import Manifest
     from mien.bulk.parts import Parts
+    from mien.bulk.storage import Storage
+
+_LEFT = "_mien/left"
+_LEFT_FILE = re.compile(r"\d{6}\.parquet")
+_MANIFEST = re.compile(r"manifest-\d{4,}")
+_MANIFEST_FILE = re.compile(r"\d{5,}\.parquet|manifest\.json")
 
 
 def failed_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
@@ -41,6 +51,23 @@ def removed_inputs(parts: Parts, listed: NDArray[np.int64]) -> set[tuple[str, st
         if gone.any():
             found |= {(row["uri"], row["member"]) for row in batch.filter(pa.array(gone)).to_pylist()}
     return found
+
+
+def remove_outdated(storage: Storage, manifest: str, sources: Sequence[str]) -> None:
+    """Remove the manifests, lists of unfinished inputs and stored data frames of earlier runs.
+
+    Args:
+        storage: the output folder.
+        manifest: folder of the latest manifest, which is kept.
+        sources: sources of the job; data frames among them are kept.
+    """
+    for name in storage.names("_mien"):
+        if _MANIFEST.fullmatch(name) and f"_mien/{name}" != manifest:
+            storage.remove_folder(f"_mien/{name}", _MANIFEST_FILE)
+    for run in storage.names(_LEFT):
+        storage.remove_folder(f"{_LEFT}/{run}", _LEFT_FILE)
+    storage.remove_folder(_LEFT, _LEFT_FILE)
+    remove_stored_frames(storage, sources)
 
 
 def replaced_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
