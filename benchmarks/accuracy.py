@@ -7,7 +7,7 @@ Evaluates FER2013 with seven classes, with and without flip TTA, and without the
 split; the FER+ majority with eight; then every corruption of `corruptions.py` in three strengths, with seven classes.
 `fer` gets the same crops, enlarged to the 64 pixels of its network, in its own process. Models given with `--also` are
 evaluated in the same way. With `--fer` and the bundled default model, the speed of both is measured first, in turns,
-as `run.py` does.
+as `speed.py` does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from machine import describe_machine
 from mien.data.ferplus import as_ferplus
 from mien.evaluation import metrics
 from mien.evaluation.scoring import evaluate
-from run import PACKAGES, beside
+from speed import PACKAGES, beside
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +70,7 @@ def score_split(
 ) -> dict[str, Any]:
     """Return the scores of one model on one split."""
     scores = evaluate(
-        predict, dataset, labels=labels, split=split, batch_size=100_000, flip_tta=tta
+        predict, dataset, class_names=labels, split=split, batch_size=100_000, flip_tta=tta
     ).to_dict()
     return {name: scores[name] for name in _KEPT}
 

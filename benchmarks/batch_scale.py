@@ -124,7 +124,7 @@ def table(stages: dict[str, float], size: float, site: Site) -> list[dict[str, A
 def check(inputs: int) -> None:
     """Compare real jobs, whose workers and store sleep, with the simulation, and print a table."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from tests.bulk.builders import SLEEPER_COMMAND
+    from tests.builders.job_inputs import SLEEPER_COMMAND
 
     import mien
     from mien.bulk import supervisor
@@ -177,7 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("results", type=Path, nargs="?", help="what benchmarks/batch.py wrote")
+    parser.add_argument("results", type=Path, nargs="?", help="what benchmarks/batch_jobs.py wrote")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--inputs", type=int, default=600, help="inputs of each job of --check")
     parser.add_argument("--size", type=float, default=409e3, help="bytes per image")

@@ -1,4 +1,4 @@
-"""Draw charts of the results of `detection.py` and `framing.py`; they contain no photos.
+"""Draw charts of the results of `detector_comparison.py` and `framing.py`; they contain no photos.
 
 usage: python benchmarks/detection_figures.py [--out docs/results/detection]
 """

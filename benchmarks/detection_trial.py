@@ -1,4 +1,4 @@
-"""Images for `detection.py`: photos with hand-annotated faces, and harder variants of them."""
+"""Images for `detector_comparison.py`: photos with hand-annotated faces, and harder variants of them."""
 
 from __future__ import annotations
 

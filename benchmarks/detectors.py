@@ -1,4 +1,4 @@
-"""Face detectors behind one function each, run in their own environments by `detection.py`.
+"""Face detectors behind one function each, run in their own environments by `detector_comparison.py`.
 
 usage: python benchmarks/detectors.py NAME IMAGES.npz OUT.json
 

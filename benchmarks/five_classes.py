@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,8 @@ from machine import describe_machine
 from mien.recognition.model_files import read_model
 from mien.training.fine_tuning import network_of_start
 from mien.training.fine_tuning_recipe import fine_tuning_recipe
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # Keras sets another level
 
 CLASSES = {"happy": "beaming", "sad": "gloomy", "surprise": "startled", "angry": "cross", "neutral": "blank"}
 PARTS = {"train": 60, "test": 100}
@@ -57,7 +60,7 @@ def write_recipe(path: Path) -> None:
     """Write the recipe that trains the network of `small` from random weights."""
     recipe = fine_tuning_recipe(network_of_start(read_model("small")[1]), PARTS["train"])
     scratch = recipe.with_options(frozen_epochs=0, trunk_rate=1.0, learning_rate=0.1, epochs=EPOCHS)
-    path.write_text(json.dumps(scratch.to_dict()))
+    path.write_text(json.dumps({**scratch.to_dict(), "name": path.stem}))
 
 
 def run(folder: Path, *arguments: str) -> str:
@@ -88,6 +91,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    machine = describe_machine(("mien", "keras", "tensorflow-cpu", "numpy"))
     runs = []
     with tempfile.TemporaryDirectory(prefix="mien-five-") as temporary:
         folder = Path(temporary)
@@ -97,9 +101,8 @@ def main() -> None:
             for arm in ARMS:
                 runs.append(measure(folder, seed, arm))
                 print(json.dumps(runs[-1]), flush=True)
-    if given.out:
-        machine = describe_machine(("mien", "keras", "tensorflow-cpu", "numpy"))
-        given.out.write_text(json.dumps({"machine": machine, "runs": runs}, indent=1) + "\n")
+                if given.out:
+                    given.out.write_text(json.dumps({"machine": machine, "runs": runs}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

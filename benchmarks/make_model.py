@@ -182,7 +182,7 @@ def main() -> None:
         card = Classifier(made).card
         source = card.training_data.replace(options.data, Path(options.data).name)
         put_card(
-            made, replace(card, name=options.out.stem, training_data=source, licence=LICENSE, limits=LIMITS)
+            made, replace(card, name=options.out.stem, training_data=source, license=LICENSE, limits=LIMITS)
         )
         options.out.write_bytes(made.read_bytes())
     show(card, told)

@@ -5,7 +5,7 @@ usage: PYTHON peers.py NAME PHOTO        then commands on standard input, answer
 
 PYTHON is an interpreter in which the package is installed; only numpy is needed besides. Commands: `batch N` classifies
 N cropped faces at once, `one` classifies a single cropped face, `photo` reads the photo, detects its faces and
-classifies them. `benchmarks/run.py` sends the commands.
+classifies them. `benchmarks/speed.py` sends the commands.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def main() -> None:
     options = parser.parse_args()
     for path in options.models:
         card = read_card(str(path), path.read_bytes())
-        put_card(path, replace(card, licence=options.license, limits=LIMITS))
+        put_card(path, replace(card, license=options.license, limits=LIMITS))
         keep_sum(path)
         print(f"{path}: {options.license}")
 

@@ -69,7 +69,7 @@ def score_ensemble(members: Sequence[Remembering], dataset: Dataset, split: str)
 
         images = dataset if label_set == "fer2013" else as_ferplus(dataset)
         labels = mien.FER2013.classes if label_set == "fer2013" else mien.FERPLUS.classes
-        scores = evaluate(predict, images, labels=labels, split=split, batch_size=100_000, flip_tta=tta)
+        scores = evaluate(predict, images, class_names=labels, split=split, batch_size=100_000, flip_tta=tta)
         kept = scores.to_dict()
         found[label_set + (" with flip TTA" if tta else "")] = {
             name: kept[name] for name in ("n", "accuracy", "accuracy_interval", "macro_f1", "loss", "ece")

@@ -279,13 +279,13 @@ def measure(folder: Path, minutes: float, every: int) -> dict[str, Any]:
     chain = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     memory = chain["memory_mb_every_250_frames"]
     return {
-        "film_frames": frames,
-        "film_seconds": frames / FPS,
+        "video_frames": frames,
+        "video_seconds": frames / FPS,
         "every": every,
         **chain,
-        "seconds_per_second_of_film": round(chain["seconds"] / (frames / FPS), 3),
+        "seconds_per_second_of_video": round(chain["seconds"] / (frames / FPS), 3),
         "the_same_by_the_median_stretch": pace(chain["seconds_of_each_250_frames"], every),
-        "processor_seconds_per_second_of_film": round(chain["processor_seconds"] / (frames / FPS), 3),
+        "processor_seconds_per_second_of_video": round(chain["processor_seconds"] / (frames / FPS), 3),
         "memory_mb_first_minute": max(memory[:6], default=None),
         "memory_mb_rest": max(memory[6:], default=None),
         **compare_tracks(folder / "rows.csv", every),

@@ -1,6 +1,6 @@
 """Draw a chart of the results of `video.py`: memory and work over a video of ten minutes.
 
-usage: python benchmarks/video_figure.py [--out docs/results/film.png]
+usage: python benchmarks/video_figure.py [--out docs/results/video.png]
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STRETCH = 250  # frames between two measurements
 
 def video_figure(found: dict[str, Any]) -> Figure:
     """Plot memory (top) and work per second of video (bottom) over the time of the video."""
-    fps = found["film_frames"] / found["film_seconds"]
+    fps = found["video_frames"] / found["video_seconds"]
     memory = found["memory_mb_every_250_frames"]
     minutes = [(i + 1) * STRETCH / fps / 60 for i in range(len(memory))]
     work = [seconds / (STRETCH / fps) for seconds in found["seconds_of_each_250_frames"]]
@@ -78,7 +78,7 @@ def video_figure(found: dict[str, Any]) -> Figure:
 def main() -> None:
     """Draw the chart."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "film.png")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "video.png")
     print(save(video_figure(json.loads(RESULTS.read_text(encoding="utf-8"))), parser.parse_args().out))
 
 

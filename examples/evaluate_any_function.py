@@ -39,7 +39,7 @@ def linear(crops: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 evaluation = evaluate(
-    linear, dataset, labels=dataset.label_set.classes, split="PublicTest", model="least squares"
+    linear, dataset, class_names=dataset.label_set.classes, split="PublicTest", model="least squares"
 )
 low, high = evaluation.accuracy_interval
 print(f"{evaluation.model}: {evaluation.accuracy:.1%} of {evaluation.n} faces (95%: {low:.1%} to {high:.1%})")

@@ -1,4 +1,4 @@
-"""Fixtures and builders that tests share."""
+"""Fixtures that tests share; `tests.builders` has functions that make their inputs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import onnx
 import pytest
 from hypothesis import settings
 
-from mien.card import ModelCard
 from mien.data.dataset import Dataset
-from mien.labels import FER2013, LabelSet
+from tests.builders.datasets import make_dataset
 
 if TYPE_CHECKING:
     from tests.helpers.service_process import Running
@@ -45,7 +42,7 @@ collect_ignore_glob = (
     []
     if os.name == "posix"
     else [
-        "bulk/*", "cli/test_terminal.py", "data/test_bombs.py", "decoders/*", "recognition/video/test_decoder*",
+        "bulk/*", "cli/test_terminal.py", "data/test_archive_bombs.py", "decoders/*", "recognition/video/test_decoder*",
         "recognition/video/test_video_attacks.py", "service/*", "test_full_disk.py", "test_image_attacks.py",
     ]
 )  # fmt: skip
@@ -63,20 +60,6 @@ def pytest_collection_finish() -> None:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep tests from reading or filling the user's cache."""
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path_factory.getbasetemp() / "mien-cache"))
-
-
-def make_dataset(
-    training: int = 42, validation: int = 14, test: int = 14, *, label_set: LabelSet = FER2013, seed: int = 0
-) -> Dataset:
-    """Random images in which bright rows show the class, so that a network has something to learn."""
-    rng = np.random.default_rng(seed)
-    n = training + validation + test
-    labels = np.arange(n) % len(label_set)
-    images = rng.integers(0, 160, (n, 48, 48), dtype=np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[5 * label : 5 * label + 4] = 240
-    split = np.repeat(["Training", "PublicTest", "PrivateTest"], [training, validation, test])
-    return Dataset(images, np.eye(len(label_set), dtype=np.float32)[labels], split, label_set)
 
 
 @pytest.fixture
@@ -101,39 +84,6 @@ def predict(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
         return code, *capsys.readouterr()
 
     return call
-
-
-CARD = ModelCard(name="test", labels=FER2013.classes, label_set="fer2013")
-
-
-def make_onnx(
-    path: Path,
-    card: ModelCard | None = CARD,
-    *,
-    side: int = 48,
-    batch: int | str = "n",
-    kind: int = onnx.TensorProto.FLOAT,
-) -> Path:
-    """Write a linear ONNX model without Keras: random weights, then softmax."""
-    helper = onnx.helper
-    weights = np.random.default_rng(0).normal(0, 1e-4, (side * side, 7))
-    weights = weights.astype(helper.tensor_dtype_to_np_dtype(kind))
-    nodes = [
-        helper.make_node("Flatten", ["image"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-    ]
-    graph = helper.make_graph(
-        nodes, "linear",
-        [helper.make_tensor_value_info("image", kind, [batch, side, side, 1])],
-        [helper.make_tensor_value_info("probabilities", kind, [batch, 7])],
-        [onnx.numpy_helper.from_array(weights, "weights")],
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    if card:
-        helper.set_model_props(model, {"mien.card": card.to_json()})
-    onnx.save(model, path)
-    return path
 
 
 @pytest.fixture(scope="module")

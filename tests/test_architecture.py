@@ -47,9 +47,12 @@ def test_there_are_no_circular_imports() -> None:
 
 def test_module_names_are_unique() -> None:
     homes: dict[str, list[str]] = {}
-    for path in FILES:
+    others = [
+        path for folder in ("tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py")
+    ]
+    for path in [*FILES, *others]:
         if path.name != "__init__.py":
-            homes.setdefault(path.name, []).append(str(path.relative_to(SOURCE)))
+            homes.setdefault(path.name, []).append(str(path.relative_to(ROOT)))
     assert {name: found for name, found in homes.items() if len(found) > 1} == {}
 
 

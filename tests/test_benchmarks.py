@@ -80,7 +80,7 @@ def test_run_log_agrees_with_the_cards_of_the_bundled_models() -> None:
 
 def test_the_legend_of_batch_jobs_counts_workers(script: Any) -> None:
     pytest.importorskip("psutil")
-    label_of = script("batch").label_of
+    label_of = script("batch_jobs").label_of
     assert label_of({"run": "local:1", "images": 1300}) == "1,300 images, 1 worker"
     assert label_of({"run": "local:2", "images": 300}) == "300 images, 2 workers"
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.card import Head, ModelCard
+from mien.card import Head, InputSpec, ModelCard
 from mien.errors import ModelError
 
 CARD = ModelCard(name="n", labels=("a", "b"), label_set="custom", scores={"PublicTest": {"accuracy": 0.5}})
@@ -53,7 +53,7 @@ def test_text_that_is_not_a_card_is_rejected(text: str) -> None:
         ({"labels": "angry"}, "labels must be a list"),
         ({"labels": {"a": 1, "b": 2}}, "labels must be a list"),
         ({"name": 3}, "invalid name: 3"),
-        ({"licence": None}, "invalid licence: None"),
+        ({"licence": None}, "invalid license: None"),
         ({"scores": [1]}, r"invalid scores: \[1\]"),
         ({"recipe": "x" * 5000}, "invalid recipe: 'xxx"),
         ({"input": {"height": "48"}}, "invalid height: '48'"),
@@ -78,10 +78,21 @@ def test_card_with_values_not_representable_in_json_is_rejected(scores: dict[str
 
 
 def test_the_default_license_is_not_stated() -> None:
-    assert CARD.licence == "not stated"
+    assert CARD.license == "not stated"
     old = json.loads(CARD.to_json())
     del old["licence"]
-    assert ModelCard.from_json(json.dumps(old)).licence == "not stated"
+    assert ModelCard.from_json(json.dumps(old)).license == "not stated"
+
+
+def test_former_names_are_kept_as_keywords_and_attributes_and_in_files() -> None:
+    former = ModelCard("n", ("a", "b"), taxonomy="t", licence="MIT", input=InputSpec(colour="rgb"))  # type: ignore[call-arg]
+    assert former == ModelCard("n", ("a", "b"), "t", license="MIT", input=InputSpec(color="rgb"))
+    assert (former.taxonomy, former.licence, former.input.colour) == ("t", "MIT", "rgb")  # type: ignore[attr-defined]
+    stored = json.loads(former.to_json())
+    assert (stored["taxonomy"], stored["licence"], stored["input"]["colour"]) == ("t", "MIT", "rgb")
+    assert not {"label_set", "license", "color"} & {*stored, *stored["input"]}
+    assert ModelCard.from_json(json.dumps(stored)) == former
+    assert former.class_names == former.answers[0].class_names == ("a", "b")
 
 
 def test_deeply_nested_json_is_rejected() -> None:

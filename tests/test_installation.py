@@ -16,7 +16,7 @@ import mien
 from mien import installation
 from mien.errors import MissingExtra
 from mien.installation import Installation, find_installation, install_command, install_line, requirements_of
-from tests.helpers.packages import environment, pretend
+from tests.helpers.distributions import environment, pretend
 
 ROOT = Path(__file__).resolve().parents[1]
 

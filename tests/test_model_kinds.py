@@ -15,7 +15,7 @@ import pytest
 from mien.errors import ModelError
 from mien.model_kinds import ModelKind, kind_of, refusal
 from mien.recognition.classifier import Classifier
-from tests.conftest import make_onnx
+from tests.builders.models import make_onnx
 from tests.helpers.command import is_one_sentence, mien
 
 

@@ -19,7 +19,7 @@ def test_notebook_is_stored_without_outputs_and_explains_where_to_run_it() -> No
     notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     assert not any(cell.get("outputs") for cell in notebook["cells"])
     text = "\n".join(cells(notebook, "markdown"))
-    for word in ("Kaggle", "Colab", "pip install", "PrivateTest", "facial_emotions_model.h5"):
+    for word in ("Kaggle", "Colab", "pip install", "pip list", "PrivateTest", "facial_emotions_model.h5"):
         assert word in text, word
     code = "\n".join(cells(notebook, "code"))
     for word in (

@@ -24,7 +24,7 @@ import typer
 
 from mien.cli import app
 from mien.cli.option_names import with_current_names
-from tests.conftest import make_onnx
+from tests.builders.models import make_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,11 +36,16 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
 @dataclass(frozen=True)
 class Claim:
-    """How a snippet is tested: what is run instead of it (if not empty), what it prints, a file that it writes."""
+    """How a snippet is tested.
+
+    `prints`: a pattern of its output; `run`: what is run instead of it; `shorter`: a text and its replacement, for a
+    training of a few seconds; `leaves`: a file that it writes.
+    """
 
     prints: str
     run: str = ""
     leaves: str = ""
+    shorter: tuple[str, str] = ("", "")
 
 
 INSTALLATION = {
@@ -85,20 +90,35 @@ SLOW = {
     "mien train --resume --out runs/first": Claim(
         "Everything is in runs/first", leaves="runs/first/card.json"
     ),
+    "run = mien.train": Claim(
+        r"^\d+% of the validation images\n<Evaluation of .* PrivateTest",
+        leaves="mine.onnx",
+        shorter=("epochs=20", "epochs=1"),
+    ),
     "mien evaluate runs/first": Claim("macro-F1", leaves="runs/first/PrivateTest/report.html"),
-    "mien evaluate theirs.h5 --data fer2013.csv --model-labels "
+    "mien evaluate theirs.h5 --data fer2013.csv --model-class-names "
     "angry,disgust,fear,happy,sad,surprise,neutral": Claim("theirs.h5 on fer2013.csv"),
     "network = keras.models.load_model": Claim(r"^\(None, 48, 48, 1\) \(None, 7\)$"),
     "mien export runs/first --format int8 --data fer2013.csv": Claim(
         "Wrote", leaves="runs/first/model.int8.onnx"
     ),
 }
-"""Run in the order of the README, in one folder, after `THEIRS` has made `theirs.h5`."""
+"""Run in the order of the README, in one folder, after `THEIRS` and `FOLDERS` have made their files."""
 
 THEIRS = """
 import keras
 layers = [keras.layers.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(7, activation="softmax")]
 keras.Sequential(layers).save("theirs.h5")
+"""
+FOLDERS = """
+from pathlib import Path
+import cv2
+import mien
+faces = mien.load("synthetic:42")
+for index, (image, label) in enumerate(zip(faces.images, faces.labels)):
+    folder = Path("my-folders", ("bored", "engaged")[label % 2])
+    folder.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / f"{index}.png"), image)
 """
 COUNT = """
 from mien.training.networks import Classic, Compact, build_network
@@ -147,7 +167,8 @@ def run(text: str, folder: Path) -> str:
 
 
 def check(snippet: str, claim: Claim, folder: Path) -> None:
-    printed = run(claim.run or snippet, folder)
+    assert claim.shorter[0] in snippet
+    printed = run((claim.run or snippet).replace(*claim.shorter), folder)
     assert re.search(claim.prints, printed), f"{snippet}\n{printed}"
     assert not claim.leaves or (folder / claim.leaves).is_file(), snippet
 
@@ -180,6 +201,7 @@ def test_fast_snippet_runs(key: str, workplace: Path) -> None:
 def test_slow_snippets_run_in_order(tmp_path: Path) -> None:
     run("mien data draw fer2013.csv --n 210", tmp_path)
     run(THEIRS, tmp_path)
+    run(FOLDERS, tmp_path)
     for snippet in snippets():
         for key in claims_of(snippet):
             if key in SLOW:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import mien
-from tests.cli.test_predict import PORTRAIT
+from tests.builders.portraits import PORTRAIT
 from tests.helpers.browser import chromium
 from tests.helpers.command import mien as command
 

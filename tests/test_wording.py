@@ -49,7 +49,7 @@ def test_errors_for_misspelled_label_sets_recipes_and_models_suggest_the_right_n
 
 
 def test_count_of_one_is_singular_in_dataset_summaries(tmp_path: Path) -> None:
-    from tests.conftest import make_dataset
+    from tests.builders.datasets import make_dataset
 
     one = make_dataset(1, 0, 0)
     assert not re.search(r"\b1 (images|classes|epochs)\b", repr(one) + one._repr_html_())

@@ -25,9 +25,13 @@ if TYPE_CHECKING:
     from mien.recognition.recognizer import Recognizer
     from mien.training.keras_start import load_keras
     from mien.workflows.annotate import draw_faces, watch
+    from mien.workflows.compare import compare
     from mien.workflows.cross_validate import cross_validate
     from mien.workflows.evaluate_model import evaluate
     from mien.workflows.export_model import export
+    from mien.workflows.find_learning_rate import find_learning_rate
+    from mien.workflows.list_runs import list_runs
+    from mien.workflows.model_hub import pull, push
     from mien.workflows.run import Run
     from mien.workflows.train_model import train
 
@@ -51,12 +55,17 @@ __all__ = [
     "Run",
     "Taxonomy",
     "batch",
+    "compare",
     "cross_validate",
     "draw_faces",
     "evaluate",
     "export",
+    "find_learning_rate",
+    "list_runs",
     "load",
     "load_keras",
+    "pull",
+    "push",
     "train",
     "watch",
 ]
@@ -78,13 +87,18 @@ _HOMES = {
     "Recognizer": "recognition.recognizer",
     "Run": "workflows.run",
     "Taxonomy": "labels",
+    "compare": "workflows.compare",
     "cross_validate": "workflows.cross_validate",
     "batch": "bulk.job",
     "draw_faces": "workflows.annotate",
     "evaluate": "workflows.evaluate_model",
     "export": "workflows.export_model",
+    "find_learning_rate": "workflows.find_learning_rate",
+    "list_runs": "workflows.list_runs",
     "load": "data",
     "load_keras": "training.keras_start",
+    "pull": "workflows.model_hub",
+    "push": "workflows.model_hub",
     "train": "workflows.train_model",
     "watch": "workflows.annotate",
 }

@@ -29,6 +29,7 @@ METADATA_KEY = "mien.card"
 NOT_STATED = "not stated"
 
 
+@renamed_fields(colour="color")
 @dataclass(frozen=True)
 class InputSpec:
     """The input of a network.
@@ -36,25 +37,22 @@ class InputSpec:
     Args:
         height: height in pixels.
         width: width in pixels.
-        colour: `gray`: one channel, luma by ITU-R BT.601.
+        color: `gray`: one channel, luma by ITU-R BT.601.
         low: input value of a black pixel.
         high: input value of a white pixel; further rescaling is part of the network.
     """
 
     height: int = CROP_SIZE
     width: int = CROP_SIZE
-    colour: str = "gray"
+    color: str = "gray"
     low: float = 0.0
     high: float = 255.0
 
     def __post_init__(self) -> None:
         for name in ("height", "width"):
-            _require(
-                isinstance(getattr(self, name), int) and 0 < getattr(self, name) <= 4096,
-                name,
-                getattr(self, name),
-            )
-        _require(isinstance(self.colour, str), "colour", self.colour)
+            value = getattr(self, name)
+            _require(isinstance(value, int) and 0 < value <= 4096, name, value)
+        _require(isinstance(self.color, str), "color", self.color)
         for name in ("low", "high"):
             value = getattr(self, name)
             _require(isinstance(value, int | float) and math.isfinite(value), name, value)
@@ -85,8 +83,13 @@ class Head:
         _require(isinstance(self.scores, dict), "scores", self.scores)
         _check_answer(self.output, self.labels, self.temperature)
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The same as `labels`."""
+        return self.labels
 
-@renamed_fields(taxonomy="label_set")
+
+@renamed_fields(taxonomy="label_set", licence="license")
 @dataclass(frozen=True, repr=False)
 class ModelCard:
     """Description of a model: class names, input, training, scores, license and limitations.
@@ -100,7 +103,7 @@ class ModelCard:
         training_data: the data set that it was trained on.
         recipe: the settings of the training.
         scores: measured scores with their data set and split.
-        licence: license of the weights, as stated by their author; `NOT_STATED` by default.
+        license: license of the weights, as stated by their author; `NOT_STATED` by default.
         limits: what the model must not be used for.
         made_with: versions of the software that made it.
         output: name of the output with the probabilities.
@@ -117,7 +120,7 @@ class ModelCard:
     training_data: str = ""
     recipe: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
-    licence: str = NOT_STATED
+    license: str = NOT_STATED
     limits: str = (
         "Names the expression a face shows in a still image, not what a person feels. "
         "Not for decisions about people. Accuracy differs between groups of people and was not measured by group."
@@ -128,13 +131,18 @@ class ModelCard:
     division: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("name", "label_set", "training_data", "licence", "limits", "made_with", "output"):
+        for name in ("name", "label_set", "training_data", "license", "limits", "made_with", "output"):
             _require(isinstance(getattr(self, name), str), name, getattr(self, name))
         for name in ("recipe", "scores", "division"):
             _require(isinstance(getattr(self, name), dict), name, getattr(self, name))
         _require(isinstance(self.input, InputSpec), "input", self.input)
         _require(all(isinstance(head, Head) for head in self.heads), "heads", self.heads)
         _check_answer(self.name, self.labels, self.temperature)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in the order of the probabilities; the same as `labels`."""
+        return self.labels
 
     @property
     def answers(self) -> tuple[Head, ...]:
@@ -193,7 +201,7 @@ class ModelCard:
         rows += [
             ("trained on", self.training_data or NOT_STATED),
             ("made with", self.made_with or NOT_STATED),
-            ("license", self.licence),
+            ("license", self.license),
             ("limits", self.limits),
         ]
         return html_table(rows, title=self.name, align="left")
@@ -237,11 +245,17 @@ class ModelCard:
             ) from error
 
 
+_FILE_NAMES = {"label_set": "taxonomy", "license": "licence", "color": "colour"}
+"""Fields of a card that have another name in files and in JSON documents."""
+
+
 def _with_file_names(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a card by their names in files, where `label_set` is still called `taxonomy`."""
-    named = {"taxonomy" if key == "label_set" else key: value for key, value in data.items()}
+    """Return the fields of a card, its input and its heads by their names in files."""
+    named = {_FILE_NAMES.get(key, key): value for key, value in data.items()}
     if "heads" in named:
         named["heads"] = [_with_file_names(head) for head in named["heads"]]
+    if "input" in named:
+        named["input"] = _with_file_names(named["input"])
     return named
 
 

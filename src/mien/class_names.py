@@ -50,7 +50,7 @@ class ClassOrder:
         if max(numbers) < last:
             named = ", ".join(f"{number}={name}" for number, name in self.names.items())
             raise DataError(
-                f"Expected the number 0 or {last} among the data's numbers ({spell_numbers(numbers)}), which tells "
+                f"Expected the number 0 or {last} among the data's numbers ({spell_numbers(numbers)}), which shows "
                 f"whether the {last} class names count from 0 or from 1. Give each name its number: {named}"
             )
         return {number + 1: name for number, name in self.names.items()}
@@ -74,8 +74,8 @@ CLASS_ORDERS = {
 """The orders of known data sets, by name."""
 
 HOW_TO_ORDER = (
-    f"give class_names (--class-names): {', '.join(CLASS_ORDERS)}, or the names in the order of the numbers, for "
-    f"example {','.join(FER2013.classes)}"
+    f"give `class_names`: one of {', '.join(CLASS_ORDERS)}, or the names in the order of the numbers, such as "
+    f"{','.join(FER2013.classes)}"
 )
 """What to do about numbers whose order is not known, as the end of a sentence."""
 
@@ -103,7 +103,7 @@ def get_class_order(class_names: str | Sequence[str | None] | Mapping[Any, Any] 
         return ClassOrder(names)
     if isinstance(class_names, str) and len(names) == 1:
         raise DataError(
-            f"Expected class_names to be one of {', '.join(CLASS_ORDERS)}, or names in the order of the numbers "
+            f"Expected `class_names` to be one of {', '.join(CLASS_ORDERS)}, or names in the order of the numbers "
             f"({','.join(FER2013.classes)}), got {quote(class_names)}."
         )
     return ClassOrder(_count(names), counted=False)

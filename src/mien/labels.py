@@ -33,7 +33,7 @@ class LabelSet:
     """A named, ordered set of classes.
 
     Args:
-        name: its name, as for `--label-set`; `CUSTOM` for the classes of custom data.
+        name: its name, as for the option `label_set`; `CUSTOM` for the classes of custom data.
         classes: the class names in index order, unique.
     """
 
@@ -83,9 +83,13 @@ Taxonomy = LabelSet
 """Former name of `LabelSet`."""
 
 FER2013 = LabelSet("fer2013", ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"))
+"""The classes of FER2013, in the order of its numbers."""
+
 FERPLUS = LabelSet(
     "ferplus", ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 )
+"""The classes of the FER+ votes, in the order of their columns."""
+
 FUSED = "fused"
 """Name of the label set of the bundled models' default output: FER2013's seven class names, with predictions that
 combine the outputs trained on FER2013's labels and on FER+'s votes."""

@@ -200,7 +200,7 @@ def _top_level_fields(path: Path) -> list[tuple[int, int]]:
     return found
 
 
-_EXPORT = "mien export model.onnx --format onnx --model-labels {labels} --out with-card.onnx"
+_EXPORT = "mien export model.onnx --format onnx --model-class-names {labels} --out with-card.onnx"
 _THEN = f"then add a model card: {_EXPORT}"
 _IN_TORCH = (
     "In PyTorch, where its class is defined: torch.onnx.export(network, torch.zeros(1, 1, 48, 48), 'model.onnx', "

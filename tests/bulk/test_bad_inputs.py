@@ -17,7 +17,7 @@ from mien.bulk import storage as storage_module
 from mien.bulk import supervisor
 from mien.bulk.tally import Progress
 from mien.errors import DataError
-from tests.bulk.builders import STUB_COMMAND, jpeg, rows_of, touch_images, write_faces
+from tests.builders.job_inputs import STUB_COMMAND, jpeg, rows_of, touch_images, write_faces
 from tests.helpers.command import mien as command
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.bulk.builders import write_faces
+from tests.builders.job_inputs import write_faces
 
 pytest.importorskip("psutil")
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ from mien.bulk.job_folder import open_job
 from mien.bulk.listing import Lister
 from mien.bulk.storage import Storage
 from mien.errors import DataError
-from tests.bulk.builders import STUB_COMMAND, rows_of, touch_images
+from tests.builders.job_inputs import STUB_COMMAND, rows_of, touch_images
 
 PATHS = ["/a.jpg", "/b.jpg", "/a.jpg"]
 IMAGES = [b"one", b"two", b"one"]

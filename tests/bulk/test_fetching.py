@@ -12,7 +12,7 @@ import pytest
 from mien.bulk.entries import Entry
 from mien.bulk.fetching import Fetcher
 from mien.bulk.listing import Lister
-from tests.bulk.builders import write_tar
+from tests.builders.job_inputs import write_tar
 
 
 def test_a_fetched_video_is_a_closed_temporary_file_that_is_removed(tmp_path: Path) -> None:

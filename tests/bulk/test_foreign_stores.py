@@ -25,7 +25,7 @@ from mien.bulk.fetching import Fetcher
 from mien.bulk.listing import Lister
 from mien.bulk.locations import Location, _open, kind_of_error, locate, require_no_password, url_in, why
 from mien.errors import DataError
-from tests.bulk.builders import STUB_COMMAND, write_tar
+from tests.builders.job_inputs import STUB_COMMAND, write_tar
 from tests.helpers.command import mien as command
 
 

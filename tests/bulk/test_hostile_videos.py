@@ -25,7 +25,7 @@ from mien.recognition.video import VideoWriter, decoded_frames, decoder_pool
 from mien.recognition.video.decoder_pool import DecoderLimits, local_limits
 from mien.recognition.video.frame_rate import sampled, step_of
 from mien.recognition.video.frames import Frame
-from tests.bulk.builders import FETCHER, SPEC, face_image, jpeg, rows_of
+from tests.builders.job_inputs import FETCHER, SPEC, face_image, jpeg, rows_of
 from tests.helpers.command import mien as command
 from tests.helpers.hostile_videos import BOMBS, REDIRECTIONS
 

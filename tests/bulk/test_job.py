@@ -22,7 +22,15 @@ import mien
 from mien.bulk import supervisor
 from mien.bulk.tally import Progress
 from mien.errors import DataError, MienError, MissingExtra, ModelError
-from tests.bulk.builders import STUB_COMMAND, face_image, jpeg, rows_of, touch_images, write_faces, write_tar
+from tests.builders.job_inputs import (
+    STUB_COMMAND,
+    face_image,
+    jpeg,
+    rows_of,
+    touch_images,
+    write_faces,
+    write_tar,
+)
 from tests.helpers.command import mien as command
 from tests.helpers.command import mien_process
 
@@ -330,7 +338,7 @@ def test_help_names_each_option_with_its_default_and_examples() -> None:
 
 def _start(source: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
     code = (
-        "import sys; from mien.bulk import supervisor; from tests.bulk.builders import STUB_COMMAND;"
+        "import sys; from mien.bulk import supervisor; from tests.builders.job_inputs import STUB_COMMAND;"
         "supervisor.COMMAND = STUB_COMMAND; import mien;"
         f"mien.batch({str(source)!r}, {str(out)!r}, workers=2, resume=True, commit_seconds=0.1, part_mb=0.02)"
     )

@@ -15,7 +15,7 @@ from mien.bulk.job_folder import require_other_than_sources
 from mien.bulk.listing import Lister
 from mien.bulk.storage import Storage
 from mien.errors import DataError
-from tests.bulk.builders import touch_images, write_tar
+from tests.builders.job_inputs import touch_images, write_tar
 
 
 def names(*sources: str | Path, **settings: Any) -> list[str]:

@@ -18,7 +18,7 @@ from mien.bulk.locations import Location
 from mien.bulk.manifest import compare, open_manifest, write_manifest
 from mien.bulk.storage import Storage
 from mien.errors import DataError
-from tests.bulk.builders import jpeg, touch_images, write_tar
+from tests.builders.job_inputs import jpeg, touch_images, write_tar
 
 
 def names(*sources: str | Path, **settings: object) -> list[str]:

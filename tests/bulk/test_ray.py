@@ -16,7 +16,7 @@ import pytest
 
 import mien
 from mien.errors import MienError
-from tests.bulk.builders import rows_of, write_faces
+from tests.builders.job_inputs import rows_of, write_faces
 
 ray = pytest.importorskip("ray", reason="needs the extra ray")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

@@ -17,7 +17,7 @@ from mien.bulk.output import POINTS, SIDES, input_row, rows_to_table
 from mien.bulk.parts import PENDING, Parts
 from mien.bulk.ray_stages import Fetch, Recognize, RowsSink
 from mien.bulk.storage import Storage
-from tests.bulk.builders import FETCHER, SPEC, STUB_COMMAND
+from tests.builders.job_inputs import FETCHER, SPEC, STUB_COMMAND
 
 CLASSES = ("happy", "sad")
 

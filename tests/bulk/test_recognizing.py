@@ -10,7 +10,7 @@ from mien.bulk.entries import Entry
 from mien.bulk.fetching import Fetched
 from mien.bulk.model_spec import STAGES
 from mien.bulk.recognizing import InputRecognizer
-from tests.bulk.builders import FETCHER, SPEC, jpeg
+from tests.builders.job_inputs import FETCHER, SPEC, jpeg
 
 
 @pytest.fixture(scope="module")

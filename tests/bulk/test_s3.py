@@ -19,7 +19,7 @@ from mien.bulk import supervisor
 from mien.bulk.fetching import Fetcher, with_retries
 from mien.bulk.listing import Lister
 from mien.errors import DataError, MissingExtra
-from tests.bulk.builders import STUB_COMMAND
+from tests.builders.job_inputs import STUB_COMMAND
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -187,7 +187,7 @@ def test_ten_thousand_objects_are_listed_while_the_server_fails_and_stalls(
 
 @pytest.mark.slow
 def test_members_of_a_tar_in_s3_can_be_read(server: Server, tmp_path: Path) -> None:
-    from tests.bulk.builders import write_tar
+    from tests.builders.job_inputs import write_tar
 
     tar = write_tar(tmp_path / "a.tar", {f"{n}.jpg": bytes([n]) * 3000 for n in range(5)})
     server.client.upload_file(str(tar), "photos", "a.tar")

@@ -15,7 +15,7 @@ from mien.bulk import supervisor
 from mien.bulk.entries import Entry
 from mien.bulk.supervisor import Attempts, Supervisor
 from mien.errors import MienError
-from tests.bulk.builders import FETCHER, SPEC, STUB_COMMAND
+from tests.builders.job_inputs import FETCHER, SPEC, STUB_COMMAND
 
 
 @pytest.fixture(autouse=True)

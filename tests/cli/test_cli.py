@@ -97,8 +97,8 @@ def test_brackets_in_a_path_are_printed_literally(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_an_output_that_cannot_be_written_gives_one_error_line(tmp_path: Path) -> None:
     (tmp_path / "photo.csv").write_text("mine")
-    is_one_sentence(mien("data", "draw", tmp_path, "--n", "21"), "expected a name that ends in .csv")
-    is_one_sentence(mien("data", "draw", tmp_path / "photo.csv", "--n", "21"), "is there already")
+    is_one_sentence(mien("data", "draw", tmp_path, "--n", "21"), "expected a file name that ends in .csv")
+    is_one_sentence(mien("data", "draw", tmp_path / "photo.csv", "--n", "21"), "exists already")
     assert (tmp_path / "photo.csv").read_text() == "mine"
     assert mien("data", "draw", tmp_path / "photo.csv", "--n", "21", "--force").returncode == 0
     is_one_sentence(
@@ -157,7 +157,8 @@ def test_bundled_model_names_are_accepted_by_evaluate_and_model(table: Path) -> 
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["labels"]) == 7
     is_one_sentence(
-        mien("evaluate", "default", "--data", table, "--model-labels", "a,b"), "leave --model-labels"
+        mien("evaluate", "default", "--data", table, "--model-class-names", "a,b"),
+        "leave --model-class-names",
     )
     is_one_sentence(mien("export", "default", "--format", "h5"), "cannot be turned back")
     card = json.loads(mien("model", "ferplus", "--json").stdout)["card"]
@@ -183,14 +184,14 @@ def test_help_names_every_bundled_model(command: str) -> None:
     from mien.recognition.model_files import BUNDLED
 
     told = " ".join(mien_process(command, "--help", COLUMNS="400").stdout.split())
-    assert f"bundled name ({', '.join(BUNDLED)})" in told
+    assert f"bundled model ({', '.join(BUNDLED)})" in told
 
 
 @pytest.mark.slow
 def test_evaluating_an_onnx_file_needs_no_keras(tmp_path: Path, table: Path) -> None:
     from mien.card import ModelCard
     from mien.labels import FER2013
-    from tests.conftest import make_onnx
+    from tests.builders.models import make_onnx
 
     model = make_onnx(tmp_path / "m.onnx", ModelCard(name="m", labels=FER2013.classes, label_set="fer2013"))
     program = (

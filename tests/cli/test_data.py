@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pytest
@@ -137,7 +137,7 @@ def test_a_labeled_table_named_test_is_evaluated_as_the_test_split(tmp_path: Pat
 @pytest.mark.slow
 def test_model_labels_with_unclosed_brackets_are_refused(tmp_path: Path) -> None:
     (tmp_path / "model.h5").write_bytes(b"no model")
-    done = mien("export", tmp_path / "model.h5", "--model-labels", "['angry', 'happy'")
+    done = mien("export", tmp_path / "model.h5", "--model-class-names", "['angry', 'happy'")
     is_one_sentence(done, "brackets that are not closed")
 
 
@@ -164,15 +164,3 @@ def test_a_run_folder_given_as_a_relative_path_has_a_name(
     assert folder is not None
     assert folder.name == {"..": "outer", "run": "run"}.get(name, "here")
     assert folder.resolve() == Path(name).resolve()
-
-
-@pytest.mark.slow
-def test_the_demo_passes_the_class_names_to_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mien.cli import demo
-    from mien.data.synthetic import synthetic_dataset
-    from mien.workflows.train_model import RunTrainer
-
-    given: list[Any] = []
-    monkeypatch.setattr(RunTrainer, "train", lambda *arguments, **_: given.extend(arguments[1:]))
-    demo._train(synthetic_dataset(70), "faces", "rafdb", tmp_path / "run", 1, small=False)
-    assert (given[1].path, given[1].class_names) == ("faces", "rafdb")

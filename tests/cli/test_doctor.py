@@ -17,7 +17,7 @@ from mien.cli.doctor_findings import find_problems
 from mien.cli.doctor_report import diagnose
 from mien.cli.packages import BASE, DISTRIBUTIONS, FEATURES
 from mien.probing import Probe, probe
-from tests.helpers.packages import broken, environment, pretend
+from tests.helpers.distributions import broken, environment, pretend
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,11 +13,11 @@ import pytest
 from mien import Classifier
 from mien.labels import FER2013, FERPLUS
 from mien.recognition.model_files import read_bundled
-from tests.cli.test_predict import PORTRAIT
-from tests.conftest import CARD, make_onnx
+from tests.builders.models import CARD, make_onnx
+from tests.builders.portraits import PORTRAIT
 from tests.helpers.command import is_one_sentence, mien, mien_process
 
-LABELS = ("--model-labels", ",".join(FER2013.classes))
+LABELS = ("--model-class-names", ",".join(FER2013.classes))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_onnx_to_keras_and_int8_to_int8_are_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_export_help_lists_the_accepted_models() -> None:
     told = " ".join(mien_process("export", "--help", COLUMNS="400").stdout.split())
-    for word in (".keras or .h5 file", "run folder", ".onnx file", "large-ferplus", "copy"):
+    for word in (".keras or .h5 file", "run folder", ".onnx file", "large-ferplus", "Copy an ONNX file"):
         assert word in told
 
 
@@ -185,13 +185,13 @@ def test_the_remedy_for_unknown_labels_is_an_option_of_the_same_command(foreign:
         ("export", theirs),
     ):
         done = mien(*command)
-        is_one_sentence(done, "for example --model-labels angry,disgust")
+        is_one_sentence(done, "for example --model-class-names angry,disgust")
         assert "mien export" not in done.stderr
 
 
 @pytest.mark.slow
 def test_custom_class_names_are_exported_and_mapped_where_possible(foreign: Path, tmp_path: Path) -> None:
-    own = ("--model-labels", "Anger,Disgust,Fear,Joy,Sadness,Surprised,Foo")
+    own = ("--model-class-names", "Anger,Disgust,Fear,Joy,Sadness,Surprised,Foo")
     done = mien("export", foreign / "theirs.h5", *own, "--format", "keras", "--out", tmp_path / "m.keras")
     assert done.returncode == 0, done.stderr
     assert json.loads(mien("model", tmp_path / "m.keras", "--json").stdout)["card"]["labels"][-1] == "Foo"

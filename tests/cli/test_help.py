@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from mien.cli import app, run
 from mien.cli.completion import complete_data, complete_models, complete_recipes
+from mien.cli.help_layout import default_text
 from mien.cli.option_names import OLD_OPTIONS, with_current_names
 
 GROUP: Any = get_command(app)
@@ -31,6 +33,7 @@ def command_of(name: str) -> Any:
     return command
 
 
+@cache
 def help_of(name: str) -> str:
     done = CliRunner().invoke(
         app, [*name.split(), "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80", "NO_COLOR": "1"}
@@ -70,18 +73,94 @@ def test_options_have_readable_metavars_and_flags_have_none(name: str) -> None:
         assert getattr(parameter, "help", None), f"{parameter.name} is not explained"
         if parameter.param_type_name == "option" and not parameter.is_flag:
             assert parameter.metavar, f"{parameter.name} has no name for its value"
-            panel = getattr(parameter, "rich_help_panel", None) or ""
-            is_shown = parameter.required or parameter.default is not None
-            assert is_shown or "efault" in f"{parameter.help}{panel}", f"{parameter.name} has no default"
+            assert parameter.required or default_text(parameter), f"{parameter.name} has no default"
         if parameter.param_type_name == "option" and parameter.is_flag:
             assert not re.search(rf"{re.escape(parameter.opts[0])} [A-Z]+\b", text)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_parameter_states_its_default_once_in_brackets(name: str) -> None:
+    command = command_of(name)
+    text = " ".join(help_of(name).replace("\u2502", " ").split())
+    shown = [default for one in command.params if (default := default_text(one)) is not None]
+    for default in shown:
+        assert f"[default: {default}]" in text
+    assert text.count("[default: ") == len(shown)
+    assert "Default:" not in text
+    for parameter in command.params:
+        panel = getattr(parameter, "rich_help_panel", None) or ""
+        assert "efault:" not in f"{parameter.help} {panel}"
+
+
+@pytest.mark.parametrize(
+    ("name", "usage"),
+    [
+        ("", "COMMAND [ARGS]..."),
+        ("predict", "SOURCE..."),
+        ("train", ""),
+        ("evaluate", "MODEL [OTHER]"),
+        ("export", "MODEL"),
+        ("model", "[MODEL]"),
+        ("batch", "SOURCE..."),
+        ("recipes", "[NAME]"),
+        ("runs", "[DIR]"),
+        ("push", "MODEL hf://USER/MODEL"),
+        ("pull", "hf://USER/MODEL"),
+        ("data check", "PATH"),
+        ("data draw", "FILE.csv"),
+    ],
+)
+def test_usage_lines_put_only_optional_arguments_in_brackets(name: str, usage: str) -> None:
+    first = next(line.strip() for line in help_of(name).splitlines() if line.strip())
+    assert first == " ".join(f"Usage: mien {name} [OPTIONS] {usage}".split())
+
+
+def test_usage_lines_have_no_braces_or_double_brackets() -> None:
+    for name in ALL:
+        usage = help_of(name).partition("Usage:")[2].partition("\n\n")[0]
+        assert not re.search(r"[{}]|\[\[|\]\]", usage), name
+
+
+def test_a_long_example_continues_after_a_backslash() -> None:
+    text = help_of("evaluate")
+    assert "   mien evaluate theirs.h5 --data fer2013.csv --model-class-names \\\n     angry,disgust," in text
+
+
+def test_the_default_of_a_number_of_bytes_has_binary_units() -> None:
+    assert "[default: 20971520 (20 MiB)]" in help_of("serve")
+
+
+def test_a_range_is_not_divided_between_two_lines() -> None:
+    for name in ALL:
+        for line in help_of(name).splitlines():
+            assert not re.search(r"\[(?:\d+(?: (?:or|to))?)\s*\u2502$", line), line
+
+
+def test_help_names_no_group_of_options_that_contradicts_their_defaults() -> None:
+    text = help_of("train")
+    assert "Recipe \u2500" in text
+    assert "[default: random weights]" in text
+    assert "what the recipe says" not in text
+    assert text.index("--label-set") < text.index("--help")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_help_fits_a_terminal_of_80_columns(tmp_path: Path) -> None:
+    from tests.helpers.terminal import run as run_in_terminal
+
+    for name in ("", *ALL):
+        done = run_in_terminal(*name.split(), "--help", out="tty", err="tty", cwd=tmp_path, COLUMNS="80")
+        assert done.code == 0
+        assert f"mien {name} [OPTIONS]".replace("  ", " ") in done.out
+        assert max(map(len, done.out.splitlines())) <= 80, name
 
 
 def test_ranges_and_defaults_follow_the_help_of_an_option() -> None:
     text = " ".join(help_of("batch").replace("\u2502", " ").split())
     assert "--min-confidence X Label a face 'uncertain' if no expression has at least this" in text
-    assert "probability. [0 to 1] [default: 0.0]" in text
-    assert "processor core. [0 or more] [default: 0]" in text
+    assert "probability. [0 to 1] [default: 0]" in text
+    assert "CPU core. [0 or more] [default: 0]" in text
     assert "[default: on]" in text
     assert "--flip-tta/--no-flip-tta" in text
     serve = " ".join(help_of("serve").replace("\u2502", " ").split())
@@ -155,7 +234,7 @@ def test_the_shell_completes_values(words: tuple[str, ...], expected: list[str],
 
 def test_files_are_completed_by_their_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("a.onnx", "a.csv", "a.txt", ".a.onnx"):
+    for name in ("a.onnx", "a.csv", "a.md", ".a.onnx"):
         (tmp_path / name).touch()
     (tmp_path / "a-run").mkdir()
     assert complete_models("a") == ["a-run/", "a.onnx"]
@@ -165,6 +244,44 @@ def test_files_are_completed_by_their_suffix(tmp_path: Path, monkeypatch: pytest
     assert complete_models(f"{tmp_path}/a.") == [f"{tmp_path}/a.onnx"]
     assert complete_models("nowhere/x") == []
     assert complete_recipes("small") == ["small-alone", "small"]
+
+
+MODEL_FILES = ("m.onnx", "m.tflite", "m.keras", "m.h5", "m.json")
+DATA_FILES = ("d.csv", "d.csv.gz", "d.npz", "d.parquet", "d.tar", "d.tar.bz2", "d.tgz", "d.xz", "d.zip")
+
+
+def test_all_formats_of_models_and_data_are_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (*MODEL_FILES, *DATA_FILES):
+        (tmp_path / name).touch()
+    assert sorted(complete_models("m.")) == sorted(MODEL_FILES)
+    assert sorted(complete_data("d.")) == sorted(DATA_FILES)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "incomplete", "expected"),
+    [
+        ("train", "class_names", "ck", ["ckplus"]),
+        ("evaluate", "split", "t", ["train", "test"]),
+        ("evaluate", "split", "v", ["validation"]),
+        ("evaluate", "split", "Pu", ["PublicTest"]),
+        ("evaluate", "split", "Pr", ["PrivateTest"]),
+        ("train", "devices", "a", ["all"]),
+        ("train", "group", "fo", ["folder"]),
+        ("export", "pixel_range", "im", ["imagenet"]),
+        ("serve", "pixel_range", "im", ["imagenet"]),
+        ("predict", "labels", "fu", ["fused"]),
+        ("evaluate", "labels", "f", ["fer2013", "ferplus", "fused"]),
+    ],
+)
+def test_values_of_options_are_completed(
+    command: str, option: str, incomplete: str, expected: list[str]
+) -> None:
+    parameter = next(one for one in command_of(command).params if one.name == option)
+    context = command_of(command).make_context(command, [], resilient_parsing=True)
+    assert [item.value for item in parameter.shell_complete(context, incomplete)] == expected
 
 
 def test_recipes_are_listed_with_cost_and_score(capsys: pytest.CaptureFixture[str]) -> None:

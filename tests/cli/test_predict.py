@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import matplotlib.cbook
 import numpy as np
 import pytest
 
@@ -18,10 +17,10 @@ from mien.labels import FER2013
 from mien.ownership import LIST
 from mien.recognition.video import probe, read_frames
 from mien.recognition.video.writer import VideoWriter
+from tests.builders.portraits import PORTRAIT
+from tests.builders.videos import make_video, spoil_packets
 from tests.helpers.command import is_one_sentence, mien, mien_process
-from tests.recognition.video.test_video import _spoil_packets, make_film
 
-PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
 BOX = {"x": 185, "y": 121, "width": 176, "height": 216}
 """The box of the face, marked by hand."""
 
@@ -117,7 +116,7 @@ def test_a_copy_does_not_overwrite_its_original(folder: Path, tmp_path: Path) ->
 def test_no_copy_or_chart_overwrites_an_input(folder: Path, tmp_path: Path) -> None:
     """Two images of the same name, and one named like the chart of a video."""
     content = (folder / "one.jpg").read_bytes()
-    make_film(tmp_path / "video.mp4")
+    make_video(tmp_path / "video.mp4")
     originals = [
         tmp_path / "deep" / "a.jpg",
         tmp_path / "a.jpg",
@@ -199,8 +198,8 @@ def test_a_copy_with_every_nth_frame_is_as_long_as_the_video(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_lost_frames_are_reported_in_one_line(tmp_path: Path) -> None:
-    path = make_film(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
-    _spoil_packets(path, [7, 8, 19])
+    path = make_video(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
+    spoil_packets(path, [7, 8, 19])
     done = mien("predict", path, "--json")
     assert done.returncode == 0, done.stderr
     (video,) = json.loads(done.stdout)["videos"]
@@ -361,7 +360,7 @@ def test_a_closed_standard_input_is_reported() -> None:
 
 @pytest.mark.slow
 def test_a_frame_step_beyond_the_end_gives_a_valid_copy_and_nan_fps_is_refused(tmp_path: Path) -> None:
-    make_film(tmp_path / "video.mp4")
+    make_video(tmp_path / "video.mp4")
     done = mien("predict", tmp_path / "video.mp4", "--every", 100_000, "--save", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert probe(tmp_path / "out" / "video.mp4").width

@@ -14,7 +14,8 @@ import pytest
 from mien.cli import run
 from mien.images import read_image, write_image
 from mien.recognition.video.writer import VideoWriter
-from tests.cli.test_predict import PORTRAIT, visible
+from tests.builders.portraits import PORTRAIT
+from tests.cli.test_predict import visible
 from tests.conftest import Run
 
 

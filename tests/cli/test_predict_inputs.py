@@ -19,10 +19,10 @@ from mien.content import kind_of_content
 from mien.errors import DataError
 from mien.images import read_image, write_image
 from mien.recognition.recognizer import Recognizer
-from tests.cli.test_predict import PORTRAIT
+from tests.builders.portraits import PORTRAIT
+from tests.builders.videos import make_video
 from tests.conftest import Run
 from tests.helpers.command import mien, mien_process
-from tests.recognition.video.test_video import make_film
 
 
 def save(path: str, image: Image.Image | None = None, **options: object) -> None:
@@ -105,7 +105,7 @@ def test_a_folder_without_images_lists_what_it_contains(predict: Run) -> None:
 
 @pytest.mark.slow
 def test_a_video_is_detected_by_its_content(predict: Run) -> None:
-    make_film(Path("video.mp4")).rename("clip")
+    make_video(Path("video.mp4")).rename("clip")
     _, out, _ = predict("clip", "--json")
     (video,) = json.loads(out)["videos"]
     assert (video["source"], video["error"], len(video["frames"])) == ("clip", None, 30)
@@ -146,7 +146,7 @@ def test_portable_graymaps_are_scaled_by_their_maximum_value(head: bytes) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
 def test_a_video_on_standard_input_gets_a_remedy(tmp_path: Path, ending: str) -> None:
-    video = make_film(tmp_path / f"video{ending}")
+    video = make_video(tmp_path / f"video{ending}")
     command = [sys.executable, "-m", "mien", "predict", "-"]
     with video.open("rb") as file:
         done = subprocess.run(command, stdin=file, capture_output=True, text=True, check=False)

@@ -17,7 +17,7 @@ import pytest
 from mien.data.synthetic import synthetic_dataset, write_csv
 from mien.images import write_image
 from mien.recognition.video.writer import VideoWriter
-from tests.conftest import make_onnx
+from tests.builders.models import make_onnx
 from tests.helpers.terminal import Done, run, run_python, screen
 
 STREAMS = [("file", "file"), ("file", "tty"), ("tty", "file"), ("tty", "tty")]

@@ -22,7 +22,7 @@ from mien.data.synthetic import synthetic_dataset, write_csv
 from mien.images import write_image
 from mien.labels import FERPLUS
 from mien.ownership import LIST
-from tests.cli.test_predict import PORTRAIT
+from tests.builders.portraits import PORTRAIT
 from tests.helpers import command
 from tests.helpers.command import is_one_sentence, mien_process
 
@@ -265,8 +265,8 @@ def test_a_plain_keras_h5_file_and_its_exports_have_equal_scores(table: Path, tm
         [keras.Input((48, 48, 1)), layers.Flatten(), layers.Dense(7, activation="softmax")]
     )
     network.save(tmp_path / "theirs.h5")
-    names = ["--model-labels", "anger,disgust,fear,joy,sadness,surprise,neutral"]
-    is_one_sentence(mien("evaluate", tmp_path / "theirs.h5", "--data", table), "--model-labels")
+    names = ["--model-class-names", "anger,disgust,fear,joy,sadness,surprise,neutral"]
+    is_one_sentence(mien("evaluate", tmp_path / "theirs.h5", "--data", table), "--model-class-names")
     done = mien("evaluate", tmp_path / "theirs.h5", "--data", table, "--json", *names)
     assert done.returncode == 0, done.stderr
     expected = json.loads(done.stdout)
@@ -276,13 +276,17 @@ def test_a_plain_keras_h5_file_and_its_exports_have_equal_scores(table: Path, tm
         answer = json.loads(mien("evaluate", tmp_path / name, "--data", table, "--json").stdout)
         assert answer["confusion"] == expected["confusion"]
         assert answer["loss"] == pytest.approx(expected["loss"], abs=1e-4)
-    is_one_sentence(mien("evaluate", tmp_path / "m.onnx", "--data", table, *names), "leave --model-labels")
+    is_one_sentence(
+        mien("evaluate", tmp_path / "m.onnx", "--data", table, *names), "leave --model-class-names"
+    )
     assert mien("export", tmp_path / "theirs.h5", *names).returncode == 0
     assert (
         tmp_path / "theirs.onnx"
     ).is_file()  # named after its source, so that two exports never share a name
     is_one_sentence(mien("export", tmp_path / "theirs.h5", "--format", "h5", *names), "is the model itself")
-    is_one_sentence(mien("model", tmp_path / "theirs.h5"), "expected a model card inside", "--model-labels")
+    is_one_sentence(
+        mien("model", tmp_path / "theirs.h5"), "expected a model card inside", "--model-class-names"
+    )
     assert "joy" in mien("model", tmp_path / "m.keras").stdout
 
 

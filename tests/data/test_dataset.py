@@ -10,7 +10,7 @@ import pytest
 from mien.data.dataset import Dataset
 from mien.errors import DataError
 from mien.labels import FERPLUS
-from tests.conftest import make_dataset
+from tests.builders.datasets import make_dataset
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def test_labels_of_another_label_set_are_read(tmp_path):
     path = write_csv(tmp_path / "x.csv", write_lines(images, [7], splits))
     assert read_table(path, label_set=FERPLUS).labels.tolist() == [7]
     with pytest.raises(
-        DataError, match=r"row 1 .*emotion .* from 0 to 6, .* got '7'\. Correct .*--class-names"
+        DataError, match=r"row 1 .*emotion .* from 0 to 6, .* got '7'\. Correct .*`class_names`"
     ):
         read_table(path)
 
@@ -219,8 +219,8 @@ FAULTS = {
     "emotion below": (lambda c: {**c, "emotion": "-1"}, "emotion .* got '-1'"),
     "emotion decimal": (lambda c: {**c, "emotion": "3.0"}, r"emotion .* got '3\.0'"),
     "emotion word": (lambda c: {**c, "emotion": "grumpy"}, "emotion .* got 'grumpy'"),
-    "emotion split": (lambda c: {**c, "emotion": "Training"}, "got 'Training', which is a split. Are the columns"),
-    "usage emotion": (lambda c: {**c, "usage": "happy"}, "Usage .* got 'happy'. Are the columns named rightly"),
+    "emotion split": (lambda c: {**c, "emotion": "Training"}, "got 'Training', which is a split. Are the column names"),
+    "usage emotion": (lambda c: {**c, "usage": "happy"}, "Usage .* got 'happy'. Are the column names correct"),
     "fractions": (lambda c: {**c, "pixels": " ".join(["0.5"] * 2304)}, "from 0 to 1: multiply them by 255"),
     "colors": (lambda c: {**c, "pixels": " ".join(["5"] * 6912)}, "got 6912, three for each: colors"),
     "larger": (lambda c: {**c, "pixels": " ".join(["5"] * 4096)}, r"got 4096 \(64x64\)\. Resize"),
@@ -442,7 +442,7 @@ def test_load_refuses_an_invalid_synthetic_spec(spec):
 
 def test_load_reports_missing_ferplus_votes_and_unknown_label_sets(tmp_path):
     path = write_csv(tmp_path / "fer2013.csv", write_lines(*draw_rows(2)))
-    with pytest.raises(DataError, match=r"github\.com/microsoft/FERPlus .* --votes PATH"):
+    with pytest.raises(DataError, match=r"github\.com/microsoft/FERPlus .* `votes=PATH`"):
         mien.data.load(path, "ferplus")
     with pytest.raises(DataError, match="Expected the label set to be one of fer2013, ferplus"):
         mien.data.load(path, "ekman")

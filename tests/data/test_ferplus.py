@@ -27,6 +27,7 @@ from mien.data.loading import load
 from mien.data.votes import _UNNUMBERED_ROWS
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS
+from tests.builders.datasets import dataset_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,12 +58,10 @@ def published_rule(raw: Sequence[int]) -> list[float] | None:
     return [count / sum(kept) for count in kept]
 
 
-def make_dataset(splits: Sequence[str], labels: Sequence[int] | None = None) -> Dataset:
-    n = len(splits)
-    images = np.broadcast_to(np.zeros((1, 48, 48), np.uint8), (n, 48, 48))
-    one_hot = np.eye(8, 7, dtype=np.float32)
-    targets = one_hot[np.full(n, 7) if labels is None else np.asarray(labels)]
-    return Dataset(images, targets, np.array(splits), FER2013, source="fer2013.csv")
+def black_images(splits: Sequence[str], labels: Sequence[int] | None = None) -> Dataset:
+    """Black images, unlabeled if no labels are given."""
+    images = np.broadcast_to(np.zeros((1, 48, 48), np.uint8), (len(splits), 48, 48))
+    return dataset_of(images, [-1] * len(splits) if labels is None else labels, splits, source="fer2013.csv")
 
 
 def published_splits() -> list[str]:
@@ -143,7 +142,7 @@ def test_votes_table_is_joined_by_row(tmp_path: Path) -> None:
             ["PrivateTest", "fer0000003.png", 0, 0, 0, 6, 2, 0, 0, 1, 1, 0],
         ],
     )
-    dataset = make_dataset(["Training", "Training", "PublicTest", "PrivateTest"])
+    dataset = black_images(["Training", "Training", "PublicTest", "PrivateTest"])
     joined = join_votes(dataset, path)
     assert joined.label_set is FERPLUS
     assert joined.rows.tolist() == [0, 3]
@@ -167,7 +166,7 @@ def test_attach_votes_keeps_every_image_and_label(tmp_path: Path) -> None:
             ["PrivateTest", "fer0000003.png", *NOBODY],
         ],
     )
-    dataset = make_dataset(["Training", "Training", "PublicTest", "PrivateTest"], [3, 0, 7, 6])
+    dataset = black_images(["Training", "Training", "PublicTest", "PrivateTest"], [3, 0, 7, 6])
     voted = attach_votes(dataset, path)
     assert voted.images is dataset.images
     assert voted.label_set is FER2013
@@ -209,7 +208,7 @@ def test_columns_of_the_votes_table_may_be_in_any_order(tmp_path: Path) -> None:
     rows = [[f" {HEADER[i].upper()}" for i in order], [f" {row[i]} " for i in order]]
     path = write_csv(tmp_path / "votes.csv", rows)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\n\n")
-    assert join_votes(make_dataset(["Training"]), path).labels.tolist() == [FERPLUS.index("anger")]
+    assert join_votes(black_images(["Training"]), path).labels.tolist() == [FERPLUS.index("anger")]
 
 
 @pytest.mark.slow
@@ -221,7 +220,7 @@ def test_per_split_files_are_joined_by_the_numbers_in_image_names(
     )  # row 59 has no number, so this is row 60
     for folder in (tmp_path / "votes", tmp_path / "clone" / "data"):
         write_splits(folder, small_splits)
-    dataset = make_dataset(published_splits())
+    dataset = black_images(published_splits())
     for folder in (tmp_path / "votes", tmp_path / "clone"):
         joined = join_votes(dataset, folder)
         assert joined.rows.tolist() == [0, 60, 28_709, 35_886]
@@ -234,7 +233,7 @@ def test_per_split_files_take_precedence_over_the_votes_table(
 ) -> None:
     write_splits(tmp_path, small_splits)
     write_table(tmp_path / "fer2013new.csv", [[split, "x.png", *HAPPY] for split in published_splits()])
-    assert len(join_votes(make_dataset(published_splits()), tmp_path)) == 3
+    assert len(join_votes(black_images(published_splits()), tmp_path)) == 3
 
 
 @pytest.mark.parametrize(
@@ -268,7 +267,7 @@ def test_errors_in_the_votes_table_are_reported(
     rows = [list(HEADER), *([["Training", "fer0000000.png", *map(str, HAPPY)] for _ in range(2)])]
     change(rows)
     with pytest.raises(DataError, match=sentence):
-        join_votes(make_dataset(["Training", "Training"]), write_csv(tmp_path / "votes.csv", rows))
+        join_votes(black_images(["Training", "Training"]), write_csv(tmp_path / "votes.csv", rows))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +285,7 @@ def test_files_that_are_not_a_votes_table_are_refused(tmp_path: Path, content: b
     path = tmp_path / "votes.csv"
     path.write_bytes(content)
     with pytest.raises(DataError, match=sentence):
-        join_votes(make_dataset(["Training"]), path)
+        join_votes(black_images(["Training"]), path)
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=200))
@@ -296,7 +295,7 @@ def test_arbitrary_text_below_the_header_raises_a_data_error(
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_text(",".join(HEADER) + "\n" + text, "utf-8")
     with pytest.raises(DataError, match=r"any\.csv"):
-        join_votes(make_dataset(["Training", "Training"]), path)
+        join_votes(black_images(["Training", "Training"]), path)
 
 
 @pytest.mark.parametrize(
@@ -318,11 +317,11 @@ def test_errors_in_the_per_split_files_are_reported(
 ) -> None:
     small_splits["FER2013Train"].append(line)
     with pytest.raises(DataError, match=sentence):
-        join_votes(make_dataset(published_splits()), write_splits(tmp_path, small_splits))
+        join_votes(black_images(published_splits()), write_splits(tmp_path, small_splits))
 
 
 def test_missing_votes_files_are_named(tmp_path: Path, small_splits: dict[str, list[list[object]]]) -> None:
-    dataset = make_dataset(published_splits())
+    dataset = black_images(published_splits())
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(DataError, match=r"expected fer2013new\.csv, or a folder .* found neither"):
             join_votes(dataset, path)
@@ -337,7 +336,7 @@ def test_missing_votes_files_are_named(tmp_path: Path, small_splits: dict[str, l
 def test_joining_votes_to_a_part_of_the_data_set_is_refused(
     tmp_path: Path, small_splits: dict[str, list[list[object]]]
 ) -> None:
-    dataset = make_dataset(published_splits())
+    dataset = black_images(published_splits())
     training = dataset.select(dataset.split == "Training")
     with pytest.raises(DataError, match=r"28709 images of fer2013\.csv.*the whole of fer2013\.csv, 35887"):
         join_votes(training, write_splits(tmp_path, small_splits))
@@ -353,13 +352,13 @@ def test_images_in_another_order_are_refused(tmp_path: Path) -> None:
         votes[to_ferplus[label] or 0] = 10
         body.append([split, "x.png", *votes])
     path = write_table(tmp_path / "fer2013new.csv", body)
-    dataset = make_dataset(published_splits(), labels.tolist())
+    dataset = black_images(published_splits(), labels.tolist())
     assert (join_votes(dataset, path).labels == np.array(to_ferplus)[labels]).all()
     voted = attach_votes(dataset, path)
     assert (voted.labels == labels).all()
     assert voted.votes is not None
     assert (voted.votes.sum(axis=1) == 10).all()
-    turned = make_dataset(published_splits(), np.roll(labels, 1).tolist())
+    turned = black_images(published_splits(), np.roll(labels, 1).tolist())
     for join in (join_votes, attach_votes):
         with pytest.raises(DataError, match=r"agree with only 1\d% of its labels"):
             join(turned, path)
@@ -373,7 +372,7 @@ def real_dataset() -> Dataset:
         pytest.skip("the real data set is not here")
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return make_dataset([row["usage"] for row in rows], [int(row["emotion"]) for row in rows])
+    return black_images([row["usage"] for row in rows], [int(row["emotion"]) for row in rows])
 
 
 @pytest.mark.slow

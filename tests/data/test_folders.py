@@ -250,7 +250,7 @@ def test_numbered_folders_without_class_names_are_refused(tmp_path: Path, layout
     fill_numbers(tmp_path / layout, RAFDB, 1)
     for label_set in (FER2013, FERPLUS):
         with pytest.raises(
-            DataError, match=r"named by numbers \(1 to 7\).* class_names .*rafdb, affectnet7.* angry,"
+            DataError, match=r"named by numbers \(1 to 7\).* `class_names`.*rafdb, affectnet7.* angry,"
         ):
             read_folders(tmp_path, label_set)
 
@@ -285,7 +285,8 @@ def test_numbered_folders_are_read_with_the_given_class_names(
 def test_a_class_outside_the_label_set_is_refused_with_working_remedies(tmp_path: Path) -> None:
     fill_numbers(tmp_path, AFFECTNET8, 0)
     with pytest.raises(
-        DataError, match=r"7: class_names call this 'contempt', .*--label-set ferplus\), or .* '-' in its"
+        DataError,
+        match=r"7: `class_names` calls this 'contempt', .*`label_set=ferplus`, which has it, or .* '-' in its",
     ):
         read_folders(tmp_path, FER2013, get_class_order("affectnet8"))
     assert len(labels_seen(read_folders(tmp_path, FERPLUS, get_class_order("affectnet8")))) == 8
@@ -297,17 +298,17 @@ def test_a_class_outside_the_label_set_is_refused_with_working_remedies(tmp_path
 
 def test_class_names_that_do_not_match_the_folders_are_refused(tmp_path: Path) -> None:
     fill_numbers(tmp_path / "eight", AFFECTNET8, 0)
-    with pytest.raises(DataError, match=r"7: class_names name the numbers 0 to 6 only"):
+    with pytest.raises(DataError, match=r"7: `class_names` names the numbers 0 to 6 only"):
         read_folders(tmp_path / "eight", FERPLUS, get_class_order("affectnet7"))
     fill_numbers(tmp_path / "raf", RAFDB, 0)
-    with pytest.raises(DataError, match=r"0: class_names name the numbers 1 to 7 only"):
+    with pytest.raises(DataError, match=r"0: `class_names` names the numbers 1 to 7 only"):
         read_folders(tmp_path / "raf", FER2013, get_class_order("rafdb"))
     save(tmp_path / "few" / "test" / "1" / "a.png")
     with pytest.raises(DataError, match=r"count from 0 or from 1\. Give each name its number: 0=surprise,"):
         read_folders(tmp_path / "few", FER2013, get_class_order(RAFDB))
     fill(tmp_path / "words")
     with pytest.raises(
-        DataError, match=r"folders named by numbers, .*found words \(angry, .* Leave class_names out"
+        DataError, match=r"folders named by numbers, .*found words \(angry, .* Leave `class_names` out"
     ):
         read_folders(tmp_path / "words", FER2013, get_class_order("rafdb"))
 

@@ -27,6 +27,7 @@ from mien.data.inspection import (
 )
 from mien.errors import DataError
 from mien.labels import FER2013
+from tests.builders.datasets import dataset_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,10 +38,9 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (40, 48, 48), np.uint8)
 which_images = st.lists(st.integers(0, 5), min_size=1, max_size=30)
 
 
-def make_dataset(images: Sequence[int], labels: Sequence[int], splits: Sequence[str]) -> Dataset:
+def numbered(images: Sequence[int], labels: Sequence[int], splits: Sequence[str]) -> Dataset:
     """Images by number, with repetitions; the label -1 means unlabeled."""
-    one_hot = np.eye(8, 7, dtype=np.float32)
-    return Dataset(IMAGES[list(images)], one_hot[list(labels)], np.array(splits), FER2013, source="faces.csv")
+    return dataset_of(IMAGES[list(images)], labels, splits, source="faces.csv")
 
 
 @st.composite
@@ -52,7 +52,7 @@ def datasets(draw: st.DrawFn, splits: Sequence[str] = SPLITS) -> Dataset:
             max_size=60,
         )
     )
-    return make_dataset(*zip(*rows, strict=True))
+    return numbered(*zip(*rows, strict=True))
 
 
 @given(which_images)
@@ -83,7 +83,7 @@ def test_images_whose_gray_levels_span_at_most_eight_are_blank() -> None:
 
 
 def test_inspection_of_a_small_data_set() -> None:
-    dataset = make_dataset(
+    dataset = numbered(
         images=[0, 1, 0, 2, 3, 1, 0, 4, 3, 5, 5],
         labels=[0, 1, 0, 2, 3, 2, 0, 4, 3, 5, -1],
         splits=[*[TRAINING] * 4, *[PUBLIC_TEST] * 2, *[PRIVATE_TEST] * 5],
@@ -114,7 +114,7 @@ def test_inspection_of_a_small_data_set() -> None:
 
 
 def test_examples_are_limited_and_refer_to_source_rows() -> None:
-    dataset = make_dataset([1, 0, 0, 1], [0] * 4, [TRAINING, TRAINING, PRIVATE_TEST, PRIVATE_TEST])
+    dataset = numbered([1, 0, 0, 1], [0] * 4, [TRAINING, TRAINING, PRIVATE_TEST, PRIVATE_TEST])
     found = inspect(dataset.select(np.array([3, 2, 1, 0])), examples=1)
     assert found.duplicate_groups == 2
     assert found.examples.duplicate_groups == ((3, 0),)
@@ -122,7 +122,7 @@ def test_examples_are_limited_and_refer_to_source_rows() -> None:
 
 
 def test_an_empty_data_set_is_inspected() -> None:
-    nothing = make_dataset([0], [0], [TRAINING]).select(np.zeros(1, bool))
+    nothing = numbered([0], [0], [TRAINING]).select(np.zeros(1, bool))
     assert inspect(nothing).n == 0
 
 
@@ -182,32 +182,32 @@ def test_hold_out_moves_groups_and_keeps_every_class(dataset: Dataset, fraction:
 )
 def test_hold_out_takes_the_fraction_of_every_class(sizes: list[int], fraction: float, seed: int) -> None:
     labels = [label for label, size in enumerate(sizes) for _ in range(size)]
-    dataset = make_dataset(range(len(labels)), labels, [TRAINING] * len(labels))
+    dataset = numbered(range(len(labels)), labels, [TRAINING] * len(labels))
     moved = Counter(hold_out(dataset, fraction, seed).subset(PUBLIC_TEST).labels.tolist())
     assert [moved[label] for label in range(len(sizes))] == [max(1, round(fraction * size)) for size in sizes]
 
 
 def test_another_seed_holds_out_other_images() -> None:
-    dataset = make_dataset(range(40), [0] * 40, [TRAINING] * 40)
+    dataset = numbered(range(40), [0] * 40, [TRAINING] * 40)
     assert (hold_out(dataset, seed=1).split != hold_out(dataset, seed=2).split).any()
 
 
 def test_copies_are_held_out_together_even_beyond_the_fraction() -> None:
-    dataset = make_dataset([0, 0, 0, 1, 1, 1], [0] * 6, [TRAINING] * 6)
+    dataset = numbered([0, 0, 0, 1, 1, 1], [0] * 6, [TRAINING] * 6)
     held = hold_out(dataset)
     assert Counter(held.split.tolist()) == {TRAINING: 3, PUBLIC_TEST: 3}
     assert inspect(held).validation_in_training == 0
 
 
 def test_hold_out_returns_a_data_set_with_public_test_unchanged() -> None:
-    dataset = make_dataset([0, 1, 2], [0, 0, 0], [TRAINING, TRAINING, PUBLIC_TEST])
+    dataset = numbered([0, 1, 2], [0, 0, 0], [TRAINING, TRAINING, PUBLIC_TEST])
     assert hold_out(dataset) is dataset
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.5, float("nan")])
 def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
     with pytest.raises(DataError, match="between 0 and 1"):
-        hold_out(make_dataset([0, 1], [0, 0], [TRAINING] * 2), fraction)
+        hold_out(numbered([0, 1], [0, 0], [TRAINING] * 2), fraction)
 
 
 @pytest.mark.parametrize(
@@ -218,12 +218,12 @@ def test_hold_out_refuses_data_with_nothing_to_spare(images: list[int], labels: 
     with pytest.raises(
         DataError, match=r"faces\.csv: .* to hold some of Training out, got \d with none to spare"
     ):
-        hold_out(make_dataset(images, labels, [TRAINING] * len(labels)))
+        hold_out(numbered(images, labels, [TRAINING] * len(labels)))
 
 
 def test_missing_splits_classes_and_labels_are_refused() -> None:
     classes = list(range(7))
-    whole = make_dataset([*classes, 7], [*classes, 0], [*[TRAINING] * 7, PUBLIC_TEST])
+    whole = numbered([*classes, 7], [*classes, 0], [*[TRAINING] * 7, PUBLIC_TEST])
     require_trainable(whole)
     with pytest.raises(
         DataError, match=r"faces\.csv: expected images of the split PublicTest, found only .*Training"
@@ -236,7 +236,7 @@ def test_missing_splits_classes_and_labels_are_refused() -> None:
     ):
         require_trainable(whole.select((whole.labels != 2) & (whole.labels != 4)))
     with pytest.raises(DataError, match=r"a label for every image of PrivateTest, got 2 without"):
-        require_splits(make_dataset([0, 1, 2], [-1, -1, 0], [PRIVATE_TEST] * 3), (PRIVATE_TEST,))
+        require_splits(numbered([0, 1, 2], [-1, -1, 0], [PRIVATE_TEST] * 3), (PRIVATE_TEST,))
 
 
 @pytest.fixture(scope="module")

@@ -175,7 +175,7 @@ def test_existing_files_are_not_overwritten(tmp_path: Path, table: Path) -> None
     own = folder / ".fer2013.csv.part"
     own.write_text("somebody's own")
     (folder / "fer2013.csv").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="something else is there already"):
+    with pytest.raises(DataError, match="something else has this name"):
         fetch(folder, downloader=FakeHub(table, AssertionError()), load=load_whole)
     (folder / "fer2013.csv").unlink()
     fetch(folder, downloader=FakeHub(table, AssertionError()), load=load_whole)

@@ -80,8 +80,8 @@ def test_folder_without_read_permission_is_refused(tmp_path: Path, monkeypatch: 
         ({"labels": ["fer2013"]}, "one of fer2013, ferplus, .* got"),
         ({"labels": "x" * 500}, "one of fer2013, ferplus, .* got"),
         ({"class_names": 3}, "class names separated by commas, .* got int"),
-        ({"class_names": "x" * 5000}, "class_names to be one of rafdb"),
-        ({"votes": "votes.csv"}, "Leave votes out"),
+        ({"class_names": "x" * 5000}, "`class_names` to be one of rafdb"),
+        ({"votes": "votes.csv"}, "Leave `votes` out"),
     ],
 )
 def test_invalid_arguments_are_refused(settings: dict[str, Any], sentence: str) -> None:

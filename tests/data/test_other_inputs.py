@@ -65,7 +65,7 @@ def test_table_with_one_column_per_pixel_is_read(tmp_path: Path) -> None:
     path = table(tmp_path / "x.csv", [header, ["on", *[9] * 400], ["off", *[99] * 400]])
     assert seen(mien.load(path)) == [("on", 9), ("off", 99)]
     numbered = table(tmp_path / "y.csv", [header, [0, *[9] * 400], [1, *[99] * 400]])
-    with pytest.raises(DataError, match=r"labels are numbers \(0 and 1\), .* class_names"):
+    with pytest.raises(DataError, match=r"labels are numbers \(0 and 1\), .* `class_names`"):
         mien.load(numbered)
     assert seen(mien.load(numbered, class_names="off,on")) == [("off", 9), ("on", 99)]
 
@@ -164,7 +164,7 @@ def test_list_with_numeric_labels_requires_class_names(tmp_path: Path) -> None:
         (tmp_path / f"{name}.png").write_bytes(png(level))
     path = tmp_path / "labels.txt"
     path.write_text("a.png 0\nb.png\t1\nc.png, 0\n")
-    with pytest.raises(DataError, match=r"labels are numbers \(0 and 1\), .* class_names"):
+    with pytest.raises(DataError, match=r"labels are numbers \(0 and 1\), .* `class_names`"):
         mien.load(path)
     assert seen(mien.load(path, class_names="off,on")) == [("off", 10), ("on", 60), ("off", 110)]
     path.write_text("a.png calm\nb.png wild\nc.png calm\n")
@@ -292,7 +292,7 @@ def test_hugging_face_parquet_is_read_with_its_class_names(tmp_path: Path) -> No
 
 def test_parquet_with_numeric_labels_requires_class_names(tmp_path: Path) -> None:
     path = parquet(tmp_path / "x.parquet", {"image": [png(level) for level in (10, 60)], "label": [0, 1]})
-    with pytest.raises(DataError, match=r"labels are numbers .* class_names"):
+    with pytest.raises(DataError, match=r"labels are numbers .* `class_names`"):
         mien.load(path)
     assert seen(mien.load(path, class_names="a,b")) == [("a", 10), ("b", 60)]
     with pytest.raises(DataError, match=r"a column of images .* got the columns 'label'"):

@@ -18,18 +18,16 @@ from mien.evaluation.evaluation import Evaluation
 from mien.evaluation.scoring import evaluate
 from mien.evaluation.split_names import find_split
 from mien.labels import FER2013, FERPLUS, LabelSet
+from tests.builders.datasets import dataset_of
 
 
-def make_dataset(n: int = 70, label_set: LabelSet = FER2013, training: int = 0, seed: int = 0) -> Dataset:
+def readable(n: int = 70, label_set: LabelSet = FER2013, training: int = 0, seed: int = 0) -> Dataset:
     """Noise images whose top left pixel is their label; the first `training` of them in Training."""
-    random = np.random.default_rng(seed)
     labels = np.arange(n) % len(label_set)
-    images = random.integers(0, 256, (n, 48, 48), dtype=np.uint8)
+    images = np.random.default_rng(seed).integers(0, 256, (n, 48, 48), dtype=np.uint8)
     images[:, 0, 0] = labels
-    split = np.array(["Training"] * training + ["PrivateTest"] * (n - training))
-    return Dataset(
-        images, np.eye(len(label_set), dtype=np.float32)[labels], split, label_set, source="made.csv"
-    )
+    split = ["Training"] * training + ["PrivateTest"] * (n - training)
+    return dataset_of(images, labels, split, label_set, source="made.csv")
 
 
 def perfect_model(classes: int, certainty: float = 0.9) -> Any:
@@ -51,7 +49,7 @@ def noisy(crops: np.ndarray) -> np.ndarray:
 
 
 def test_a_perfect_model_scores_1() -> None:
-    result = evaluate(perfect_model(7), make_dataset(), labels=FER2013.classes, model="seer")
+    result = evaluate(perfect_model(7), readable(), class_names=FER2013.classes, model="seer")
     assert (result.model, result.data, result.split, result.n) == ("seer", "made.csv", "PrivateTest", 70)
     assert result.labels == FER2013.classes
     assert result.accuracy == result.macro_f1 == result.balanced_accuracy == 1.0
@@ -63,8 +61,8 @@ def test_a_perfect_model_scores_1() -> None:
 
 
 def test_scores_match_scikit_learn() -> None:
-    dataset = make_dataset(400)
-    result = evaluate(noisy, dataset, labels=FER2013.classes)
+    dataset = readable(400)
+    result = evaluate(noisy, dataset, class_names=FER2013.classes)
     probabilities = noisy(dataset.images)
     true, predicted = dataset.labels, probabilities.argmax(axis=1)
     assert 0.2 < result.accuracy < 0.95
@@ -84,9 +82,11 @@ def test_scores_match_scikit_learn() -> None:
 @given(st.permutations(range(7)))
 def test_labels_are_matched_by_name_not_by_position(order: list[int]) -> None:
     spellings = ["Anger", "disgusted", "fearful", "Joy", "sadness", "suprise", "CALM"]
-    dataset = make_dataset(28)
-    straight = evaluate(noisy, dataset, labels=FER2013.classes)
-    turned = evaluate(lambda crops: noisy(crops)[:, order], dataset, labels=[spellings[i] for i in order])
+    dataset = readable(28)
+    straight = evaluate(noisy, dataset, class_names=FER2013.classes)
+    turned = evaluate(
+        lambda crops: noisy(crops)[:, order], dataset, class_names=[spellings[i] for i in order]
+    )
     assert turned.to_dict() == straight.to_dict()
 
 
@@ -103,7 +103,7 @@ def test_labels_are_matched_by_name_not_by_position(order: list[int]) -> None:
 )
 def test_class_names_that_differ_from_the_data_set_are_rejected(labels: tuple[str, ...]) -> None:
     with pytest.raises(ModelError, match="the 7 classes of fer2013") as caught:
-        evaluate(perfect_model(7), make_dataset(), labels=labels)
+        evaluate(perfect_model(7), readable(), class_names=labels)
     assert f"got {len(labels)} classes" in str(caught.value)
     remedy = "in index order" if len(labels) == 7 else "label set"
     assert remedy in str(caught.value)
@@ -120,7 +120,7 @@ def test_class_names_that_differ_from_the_data_set_are_rejected(labels: tuple[st
 def test_error_names_classes_that_the_data_set_lacks(last: tuple[str, ...], told: str) -> None:
     labels = ("Angry", "Disgust", "Fear", "Joy", "Sad", "Surprised")
     with pytest.raises(ModelError, match=told):
-        evaluate(perfect_model(7), make_dataset(), labels=(*labels, *last))
+        evaluate(perfect_model(7), readable(), class_names=(*labels, *last))
 
 
 def broken(rows: Any) -> Any:
@@ -144,16 +144,16 @@ def broken(rows: Any) -> Any:
 )
 def test_values_that_are_not_probabilities_are_rejected(predict: Any, words: str) -> None:
     with pytest.raises(ModelError, match=words):
-        evaluate(predict, make_dataset(), labels=FER2013.classes)
+        evaluate(predict, readable(), class_names=FER2013.classes)
 
 
 def test_half_precision_rounding_is_accepted() -> None:
-    result = evaluate(lambda crops: noisy(crops).astype(np.float16), make_dataset(), labels=FER2013.classes)
+    result = evaluate(lambda crops: noisy(crops).astype(np.float16), readable(), class_names=FER2013.classes)
     np.testing.assert_allclose(result.probabilities.sum(axis=1), 1, atol=1e-12)
 
 
 def test_lists_are_accepted_like_arrays() -> None:
-    result = evaluate(lambda crops: perfect_model(7)(crops).tolist(), make_dataset(), labels=FER2013.classes)
+    result = evaluate(lambda crops: perfect_model(7)(crops).tolist(), readable(), class_names=FER2013.classes)
     assert result.accuracy == 1.0
 
 
@@ -170,35 +170,35 @@ def test_batch_size_and_progress_are_respected() -> None:
     def progress(done: int, total: int) -> None:
         steps.append((done, total))
 
-    dataset = make_dataset(70)
-    result = evaluate(predict, dataset, labels=FER2013.classes, batch_size=32, progress=progress)
+    dataset = readable(70)
+    result = evaluate(predict, dataset, class_names=FER2013.classes, batch_size=32, progress=progress)
     assert sizes == [32, 32, 6]
     assert steps == [(32, 70), (64, 70), (70, 70)]
-    whole = evaluate(noisy, dataset, labels=FER2013.classes)
+    whole = evaluate(noisy, dataset, class_names=FER2013.classes)
     np.testing.assert_array_equal(result.confusion, whole.confusion)
     # The order in which a processor sums differs with the array's size, by a last digit.
     np.testing.assert_allclose(result.probabilities, whole.probabilities, rtol=1e-6)
     assert (result.loss, result.ece) == pytest.approx((whole.loss, whole.ece), rel=1e-6)
     with pytest.raises(DataError, match="batch size of 1 or more, got 0"):
-        evaluate(noisy, dataset, labels=FER2013.classes, batch_size=0)
+        evaluate(noisy, dataset, class_names=FER2013.classes, batch_size=0)
 
 
 def test_flip_tta_averages_with_the_mirror_image() -> None:
-    dataset = make_dataset(30)
-    result = evaluate(noisy, dataset, labels=FER2013.classes, flip_tta=True, batch_size=8)
+    dataset = readable(30)
+    result = evaluate(noisy, dataset, class_names=FER2013.classes, flip_tta=True, batch_size=8)
     mirrored = np.flip(dataset.images, axis=2)
     np.testing.assert_allclose(result.probabilities, (noisy(dataset.images) + noisy(mirrored)) / 2)
     assert result.to_dict()["flip_tta"] is True
-    assert evaluate(noisy, dataset, labels=FER2013.classes).to_dict()["flip_tta"] is False
+    assert evaluate(noisy, dataset, class_names=FER2013.classes).to_dict()["flip_tta"] is False
 
 
 def test_duplicate_free_leaves_out_copies_from_other_splits() -> None:
-    dataset = make_dataset(70, training=14)
+    dataset = readable(70, training=14)
     images = dataset.images.copy()
     images[20:24] = images[6:10]  # 4 of the 56 test images are also in Training
     images[30] = images[37]  # a copy within the split stays
     dataset = replace(dataset, images=images)
-    result = evaluate(noisy, dataset, labels=FER2013.classes)
+    result = evaluate(noisy, dataset, class_names=FER2013.classes)
     kept = np.r_[14:20, 24:70]
     true, predicted = dataset.labels[kept], noisy(images[kept]).argmax(axis=1)
     assert result.n == 56
@@ -209,29 +209,29 @@ def test_duplicate_free_leaves_out_copies_from_other_splits() -> None:
 
 
 def test_split_of_duplicates_only_has_no_duplicate_free_score() -> None:
-    dataset = make_dataset(14, training=7)
+    dataset = readable(14, training=7)
     dataset = replace(dataset, images=np.concatenate([dataset.images[7:], dataset.images[7:]]))
-    result = evaluate(noisy, dataset, labels=FER2013.classes)
+    result = evaluate(noisy, dataset, class_names=FER2013.classes)
     assert result.duplicate_free == {"n": 0, "accuracy": None, "macro_f1": None}
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["duplicate_free"]["accuracy"] is None
 
 
 def test_true_class_of_soft_targets_is_the_majority() -> None:
-    dataset = make_dataset(16, FERPLUS)
+    dataset = readable(16, FERPLUS)
     targets = 0.6 * dataset.targets + 0.4 * np.roll(dataset.targets, 1, axis=1)
-    result = evaluate(perfect_model(8), replace(dataset, targets=targets), labels=FERPLUS.classes)
+    result = evaluate(perfect_model(8), replace(dataset, targets=targets), class_names=FERPLUS.classes)
     assert result.accuracy == 1.0
     assert result.loss == pytest.approx(-np.log(0.9), rel=1e-6)
 
 
 def test_the_other_splits_can_be_evaluated() -> None:
-    result = evaluate(noisy, make_dataset(70, training=20), labels=FER2013.classes, split="Training")
+    result = evaluate(noisy, readable(70, training=20), class_names=FER2013.classes, split="Training")
     assert (result.split, result.n) == ("Training", 20)
 
 
 @pytest.mark.parametrize("split", ["training", "TRAINING", " Training", "train", "Train"])
 def test_spellings_of_a_split_name_are_accepted(split: str) -> None:
-    result = evaluate(noisy, make_dataset(70, training=20), labels=FER2013.classes, split=split)
+    result = evaluate(noisy, readable(70, training=20), class_names=FER2013.classes, split=split)
     assert (result.split, result.n) == ("Training", 20)
 
 
@@ -251,28 +251,28 @@ def test_a_split_that_does_not_exist_is_refused(split: object) -> None:
     with pytest.raises(
         DataError, match=r"one of Training, PublicTest, PrivateTest \(or train, validation, test\)"
     ):
-        evaluate(noisy, make_dataset(), labels=FER2013.classes, split=split)  # type: ignore[arg-type]
+        evaluate(noisy, readable(), class_names=FER2013.classes, split=split)  # type: ignore[arg-type]
 
 
 def test_a_model_with_other_classes_is_evaluated_on_its_own_data() -> None:
     five = LabelSet("five", ("angry", "happy", "sad", "surprise", "neutral"))
-    result = evaluate(perfect_model(5), make_dataset(25, five), labels=five.classes)
+    result = evaluate(perfect_model(5), readable(25, five), class_names=five.classes)
     assert (result.accuracy, result.labels) == (1.0, five.classes)
 
 
 def test_a_split_without_images_is_refused() -> None:
     with pytest.raises(DataError, match=r"made\.csv: expected images of the split PublicTest"):
-        evaluate(noisy, make_dataset(), labels=FER2013.classes, split="PublicTest")
+        evaluate(noisy, readable(), class_names=FER2013.classes, split="PublicTest")
 
 
 def test_images_without_a_label_are_refused() -> None:
-    dataset = make_dataset(10)
+    dataset = readable(10)
     targets = dataset.targets.copy()
     targets[[4, 7]] = 0
     with pytest.raises(
         DataError, match=r"made\.csv: expected a label for every image of PrivateTest, got 2 without"
     ):
-        evaluate(noisy, replace(dataset, targets=targets), labels=FER2013.classes)
+        evaluate(noisy, replace(dataset, targets=targets), class_names=FER2013.classes)
 
 
 def plain_only(value: object) -> bool:
@@ -286,7 +286,7 @@ def plain_only(value: object) -> bool:
 
 @pytest.mark.parametrize("n", [1, 3, 70])
 def test_scores_serialize_to_plain_json(n: int) -> None:
-    result = evaluate(noisy, make_dataset(n), labels=FER2013.classes)
+    result = evaluate(noisy, readable(n), class_names=FER2013.classes)
     document = result.to_dict()
     assert plain_only(document)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
@@ -300,7 +300,7 @@ def test_scores_serialize_to_plain_json(n: int) -> None:
 
 
 def test_to_dict_returns_a_copy() -> None:
-    result: Evaluation = evaluate(noisy, make_dataset(), labels=FER2013.classes)
+    result: Evaluation = evaluate(noisy, readable(), class_names=FER2013.classes)
     document = result.to_dict()
     document["per_class"]["happy"]["f1"] = -1
     document["confusion"][0][0] = -1
@@ -323,6 +323,12 @@ def test_to_dict_returns_a_copy() -> None:
     ],
 )
 def test_invalid_arguments_are_refused(change: dict[str, Any], error: type[Exception], sentence: str) -> None:
-    given = {"predict": noisy, "dataset": make_dataset(), "labels": FER2013.classes, **change}
+    given = {"predict": noisy, "dataset": readable(), "labels": FER2013.classes, **change}
     with pytest.raises(error, match=sentence):
         evaluate(given.pop("predict"), given.pop("dataset"), **given)
+
+
+def test_class_names_are_also_accepted_under_their_former_name() -> None:
+    former = evaluate(noisy, readable(), labels=FER2013.classes)  # type: ignore[call-arg]
+    assert former.to_dict() == evaluate(noisy, readable(), class_names=FER2013.classes).to_dict()
+    assert former.class_names == former.labels == FER2013.classes

@@ -256,7 +256,7 @@ def make_evaluation(n: int = 140, right: float = 0.6, seed: int = 0) -> Evaluati
         images, np.eye(7, dtype=np.float32)[labels], np.full(n, "PrivateTest"), FER2013, source="made"
     )
     probabilities = np.full((n, 7), 0.05) + 0.65 * np.eye(7)[taken]
-    return evaluate(lambda _: probabilities, dataset, labels=LABELS, batch_size=n, model="classic")
+    return evaluate(lambda _: probabilities, dataset, class_names=LABELS, batch_size=n, model="classic")
 
 
 class TestSampleSelection:

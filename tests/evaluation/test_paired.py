@@ -62,7 +62,9 @@ def scored(predicted: np.ndarray, true: np.ndarray) -> Evaluation:
     dataset = Dataset(images, eye[true], np.full(len(true), "PrivateTest"), LabelSet("x", ("a", "b", "c")))
     given = {image.tobytes(): eye[label] for image, label in zip(images, predicted, strict=True)}
     return evaluate(
-        lambda crops: np.array([given[crop.tobytes()] for crop in crops]), dataset, labels=("a", "b", "c")
+        lambda crops: np.array([given[crop.tobytes()] for crop in crops]),
+        dataset,
+        class_names=("a", "b", "c"),
     )
 
 

@@ -12,12 +12,14 @@ from mien.card import ModelCard
 from mien.evaluation.report import write_report
 from mien.evaluation.scoring import evaluate
 from mien.labels import FER2013
-from tests.conftest import make_dataset
+from tests.builders.datasets import make_dataset
 
 
 def write_page(folder: Path, card: dict[str, object]) -> str:
     uniform = np.full((1, 7), 1 / 7, np.float32)
-    evaluation = evaluate(lambda crops: uniform.repeat(len(crops), 0), make_dataset(), labels=FER2013.classes)
+    evaluation = evaluate(
+        lambda crops: uniform.repeat(len(crops), 0), make_dataset(), class_names=FER2013.classes
+    )
     return write_report(evaluation, folder, card=card, samples=0).read_text("utf-8")
 
 

@@ -22,14 +22,15 @@ from mien.evaluation.figures.timeline import Timeline
 from mien.evaluation.figures.tracks import BINS
 from mien.labels import FER2013, FERPLUS
 from mien.palette import PALETTE
-from mien.recognition.faces import Box, Expression, Face
+from mien.recognition.faces import Box, Face
+from tests.builders.example_faces import make_face
 from tests.evaluation.test_figures import assert_nothing_is_cut, assert_png
 
 LABELS = FER2013.classes
 
 
-def make_face(track: int | None, row: Any, labels: tuple[str, ...] = LABELS) -> Face:
-    return Face(Box(0, 0, 50, 50), Expression.from_probabilities(labels, row), track=track)
+def seen(track: int | None, row: Any, labels: tuple[str, ...] = LABELS) -> Face:
+    return make_face(Box(0, 0, 50, 50), row, labels=labels, track=track)
 
 
 def certain(label: str, labels: tuple[str, ...] = LABELS) -> np.ndarray:
@@ -45,7 +46,7 @@ def make_timeline(
     for i in range(round(seconds * fps)):
         at = i / fps
         row = np.exp(2 * np.sin(speeds * at + np.arange(len(LABELS))))
-        faces = [make_face(track, row / row.sum()) for track, (a, b) in spans.items() if a <= at < b]
+        faces = [seen(track, row / row.sum()) for track, (a, b) in spans.items() if a <= at < b]
         timeline.add(at, faces)
     return timeline
 
@@ -57,7 +58,7 @@ class TestAggregation:
         rows = np.random.default_rng(seed).dirichlet(np.ones(7), frames)
         timeline = Timeline()
         for i, row in enumerate(rows):
-            timeline.add(i * spacing, [make_face(1, row)])
+            timeline.add(i * spacing, [seen(1, row)])
         (track,) = timeline.tracks()
         np.testing.assert_allclose(track.shares, rows.mean(axis=0), atol=1e-9)
         ((at, means),) = track.segments  # one segment, however far apart the frames are
@@ -73,12 +74,10 @@ class TestAggregation:
     def test_change_of_label_set_adds_its_classes(self) -> None:
         timeline = Timeline()
         for i in range(4):
-            timeline.add(i / 25, [make_face(1, certain("happy"))])
+            timeline.add(i / 25, [seen(1, certain("happy"))])
         for i in range(4, 8):
-            faces = [make_face(1, certain("contempt", FERPLUS.classes), FERPLUS.classes)]
-            timeline.add(
-                i / 25, [*faces, make_face(2, certain("happiness", FERPLUS.classes), FERPLUS.classes)]
-            )
+            faces = [seen(1, certain("contempt", FERPLUS.classes), FERPLUS.classes)]
+            timeline.add(i / 25, [*faces, seen(2, certain("happiness", FERPLUS.classes), FERPLUS.classes)])
         assert timeline.labels == (*FER2013.classes, "contempt")
         first, second = timeline.tracks()
         np.testing.assert_allclose(first.shares, [*(0.5 * certain("happy")), 0.5])
@@ -90,8 +89,8 @@ class TestAggregation:
     def test_classes_of_a_custom_label_set_keep_their_order(self) -> None:
         timeline = Timeline()
         labels = ("joy", "happy", "bored")  # the first two mean the same
-        timeline.add(0, [make_face(1, [0.2, 0.3, 0.5], labels)])
-        timeline.add(0.1, [make_face(1, [0.2, 0.3, 0.5], labels)])
+        timeline.add(0, [seen(1, [0.2, 0.3, 0.5], labels)])
+        timeline.add(0.1, [seen(1, [0.2, 0.3, 0.5], labels)])
         assert timeline.labels == labels
         np.testing.assert_allclose(timeline.tracks()[0].shares, [0.2, 0.3, 0.5])
 
@@ -105,7 +104,7 @@ class TestAggregation:
         row = np.full(7, (1 - share) / 6)
         row[3] = share
         for i in range(9):
-            timeline.add(i / 10, [make_face(1, row)])
+            timeline.add(i / 10, [seen(1, row)])
         timeline.unsure_below = max(timeline.unsure_below, least)
         texts = [text.get_text() for text in figures.timeline_figure(timeline).axes[0].texts]
         assert any(text.endswith(f"{share:.0%} happy{'?' if doubt else ''}") for text in texts)
@@ -122,7 +121,7 @@ class TestAggregation:
             visible = (
                 not 60 <= i < 100 and not 150 <= i < 160
             )  # a gap of 1.6 s, and one of 0.4 s that is bridged
-            gone.add(i / 25, [make_face(1, certain("happy"))] if visible else [])
+            gone.add(i / 25, [seen(1, certain("happy"))] if visible else [])
         (track,) = gone.tracks()
         assert len(track.segments) == 2
         assert track.in_view == pytest.approx(10 - 1.6, abs=0.1)
@@ -130,7 +129,7 @@ class TestAggregation:
     def test_two_short_appearances_far_apart_are_not_joined(self) -> None:
         timeline = Timeline()
         for i in range(2500):
-            timeline.add(i / 25, [make_face(1, certain("sad"))] if i in {10, 2000} else [])
+            timeline.add(i / 25, [seen(1, certain("sad"))] if i in {10, 2000} else [])
         assert len(timeline.tracks()[0].segments) == 2
 
     @pytest.mark.slow
@@ -139,7 +138,7 @@ class TestAggregation:
 
         def watch(timeline: Timeline, begin: int, end: int) -> None:
             for i in range(begin, end):
-                timeline.add(i * 8.0, [make_face(1, row), make_face(2 + i // 20, row)])
+                timeline.add(i * 8.0, [seen(1, row), seen(2 + i // 20, row)])
 
         timeline = Timeline()
         tracemalloc.start()
@@ -156,7 +155,7 @@ class TestAggregation:
 
     def test_faces_without_a_track_are_ignored(self) -> None:
         timeline = Timeline()
-        timeline.add(0.0, [make_face(None, certain("happy"))])
+        timeline.add(0.0, [seen(None, certain("happy"))])
         assert timeline.tracks() == []
         with pytest.raises(DataError, match="No face found"):
             figures.timeline_figure(timeline)
@@ -189,7 +188,7 @@ class TestFigure:
     def test_areas_stack_up_to_one_in_the_right_colors(self) -> None:
         timeline = Timeline()
         for i in range(100):
-            timeline.add(i / 10, [make_face(1, 0.6 * certain("happy") + 0.4 * certain("neutral"))])
+            timeline.add(i / 10, [seen(1, 0.6 * certain("happy") + 0.4 * certain("neutral"))])
         (axes,) = figures.timeline_figure(timeline).axes
         areas = {to_hex(area.get_facecolor()[0]): area for area in axes.collections}  # type: ignore[index]
         happy, neutral = areas["#f0e442"], areas["#d8dce2"]
@@ -241,7 +240,7 @@ class TestRows:
         assert_png(path)
         by_frame = Timeline()
         for i in range(50):
-            by_frame.add(i / 10, [make_face(3, rows[2 * i]), make_face(5, rows[2 * i + 1])])
+            by_frame.add(i / 10, [seen(3, rows[2 * i]), seen(5, rows[2 * i + 1])])
         for one, other in zip(drawn[0].tracks(), by_frame.tracks(), strict=True):
             assert one.track == other.track
             np.testing.assert_allclose(one.segments[0][1], other.segments[0][1])

@@ -95,8 +95,8 @@ def write(path: Path) -> Path:
 def take(folder: Path) -> None:
     """Write all screenshots to a folder."""
     with TemporaryDirectory() as room, running() as service:
-        film = write(Path(room) / "drawn.mp4")
-        with browser(film) as chrome:
+        video = write(Path(room) / "drawn.mp4")
+        with browser(video) as chrome:
             size = {"width": 1200, "height": 800}
             with visit(chrome, service.port, viewport=size) as guest:
                 guest.page.get_by_text("Evaluated on").wait_for()
@@ -108,7 +108,7 @@ def take(folder: Path) -> None:
             with visit(
                 chrome, service.port, viewport={"width": 1200, "height": 700}, color_scheme="dark"
             ) as guest:
-                guest.give(film)
+                guest.give(video)
                 guest.page.locator("#timeline").wait_for()
                 guest.page.get_by_role("button", name="frames processed").wait_for(timeout=120_000)
                 chart, names = guest.page.locator(".chart"), 84

@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import matplotlib.cbook
 import uvicorn
 from PIL import Image
 
@@ -23,8 +21,8 @@ from mien.recognition.detection import FaceDetector
 from mien.service import server
 from mien.service.app import create_app
 from mien.service.settings import Settings
+from tests.builders.portraits import PORTRAIT
 
-PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
 BOUNDARY = "a-boundary"
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
@@ -112,14 +110,14 @@ def running(
     listener = server.bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
     app = around(create_app(settings, detector=detector))
-    keeper = uvicorn.Server(server.configure(app, settings, workers=1))
-    thread = threading.Thread(target=keeper.run, kwargs={"sockets": [listener]})
+    instance = uvicorn.Server(server.configure(app, settings, workers=1))
+    thread = threading.Thread(target=instance.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        wait_until(lambda: keeper.started)
+        wait_until(lambda: instance.started)
         yield Running(port)
     finally:
-        keeper.should_exit = True
+        instance.should_exit = True
         thread.join(30)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import matplotlib.cbook
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,8 +20,8 @@ from mien.errors import BatchError, DataError
 from mien.labels import FERPLUS
 from mien.recognition.adapters import FER, DeepFace, to_deepface, to_fer
 from mien.recognition.faces import Box, Expression, Face, Landmarks
+from tests.builders.portraits import PORTRAIT
 
-PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
 SEVEN = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 
 

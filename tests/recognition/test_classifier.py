@@ -16,7 +16,7 @@ import mien
 from mien.card import InputSpec, ModelCard
 from mien.errors import DataError, ModelError
 from mien.recognition.classifier import Classifier
-from tests.conftest import CARD, make_onnx
+from tests.builders.models import CARD, make_onnx
 
 
 def crops(n: int = 32) -> np.ndarray:
@@ -93,7 +93,7 @@ def test_the_temperature_of_the_card_is_applied(tmp_path: Path) -> None:
             r"float32 inputs and outputs, got tensor\(double\)",
         ),
         (
-            lambda path: make_onnx(path, replace(CARD, input=InputSpec(colour="rgb"))),
+            lambda path: make_onnx(path, replace(CARD, input=InputSpec(color="rgb"))),
             "of rgb pixels, as its model card says",
         ),
     ],

@@ -24,18 +24,9 @@ from mien.recognition.drawing.layout import Place, Wish, eyes_of, lay_out
 from mien.recognition.drawing.painting import fill, paint, paint_frame, paint_rounded, rounded, text_mask
 from mien.recognition.drawing.sizes import MIN_FONT_SIZE, Proportions, fit_proportions
 from mien.recognition.faces import Box, Expression, Face
+from tests.builders.example_faces import make_expression, make_face
 
 Image = NDArray[np.uint8]
-
-
-def make_expression(label: str = "happy", score: float = 0.7, labels: tuple[str, ...] = ()) -> Expression:
-    labels = labels or (FER2013 if label in FER2013.classes else FERPLUS).classes
-    rest = (1 - score) / max(len(labels) - 1, 1)
-    return Expression(label, score, {name: score if name == label else rest for name in labels})
-
-
-def make_face(box: Box, label: str = "happy", score: float = 0.7, track: int | None = None) -> Face:
-    return Face(box, make_expression(label, score), track=track)
 
 
 def flat(width: int, height: int, gray: int = 128) -> Image:
@@ -416,7 +407,9 @@ class TestDrawFaces:
         height = data.draw(st.integers(1, min(2000, 200_000 // width)))
         coordinate, side = st.integers(-500, 2500), st.integers(1, 3000)
         faces = [
-            make_face(Box(*box), data.draw(st.sampled_from(FERPLUS.classes)), data.draw(st.floats(0, 1)), 7)
+            make_face(
+                Box(*box), data.draw(st.sampled_from(FERPLUS.classes)), data.draw(st.floats(0, 1)), track=7
+            )
             for box in data.draw(st.lists(st.tuples(coordinate, coordinate, side, side), max_size=12))
         ]
         image = flat(width, height)

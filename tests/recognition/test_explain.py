@@ -16,7 +16,7 @@ from mien.recognition.drawing import draw_heatmap
 from mien.recognition.explain import explain
 from mien.recognition.faces import Box, Landmarks
 from mien.recognition.recognizer import Recognizer
-from tests.conftest import make_onnx
+from tests.builders.models import make_onnx
 
 TWO_HEADS = ModelCard(
     name="light", labels=("dark", "bright"), label_set="light",

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mien.errors import DataError, MissingExtra
 from mien.recognition.export_rows import COLUMNS, RowWriter
 from mien.recognition.faces import Box, Expression, Face
+from tests.builders.example_faces import make_face
 
 LABELS = ("angry", "happy", "neutral")
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
@@ -31,9 +32,9 @@ NAMES = [
 ]
 
 
-def make_face(x: int = -3, track: int | None = None, row: tuple[float, ...] = (0.1, 0.7, 0.2)) -> Face:
-    expression = Expression.from_probabilities(LABELS, np.array(row, np.float32))
-    return Face(Box(x, 20, 64, 80), expression, 0.75, track=track)
+def face_at(x: int = -3, track: int | None = None, row: tuple[float, ...] = (0.1, 0.7, 0.2)) -> Face:
+    rounded = np.array(row, np.float32)
+    return make_face(Box(x, 20, 64, 80), rounded, labels=LABELS, confidence=0.75, track=track)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -56,7 +57,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 def write_until(path: Path, error: BaseException) -> None:
     """Write two rows, then fail."""
     with RowWriter(path, LABELS) as writer:
-        writer.write("a", [make_face(), make_face()])
+        writer.write("a", [face_at(), face_at()])
         raise error
 
 
@@ -65,9 +66,9 @@ class TestEveryFormat:
     def test_rows_of_images_and_videos_round_trip(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / "new" / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:
-            writer.write("holiday.jpg", [make_face(1), make_face(200, row=(0.6, 0.3, 0.1))])
+            writer.write("holiday.jpg", [face_at(1), face_at(200, row=(0.6, 0.3, 0.1))])
             writer.write("empty.jpg", [])
-            writer.write("video.mp4", [make_face(5, track=3)], frame=12, seconds=0.48)
+            writer.write("video.mp4", [face_at(5, track=3)], frame=12, seconds=0.48)
             assert not path.exists()
         assert list(path.parent.iterdir()) == [path]
         rows = read(path)
@@ -90,21 +91,21 @@ class TestEveryFormat:
     def test_times_are_rounded_to_microseconds(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:
-            writer.write("video.mp4", [make_face()], frame=47, seconds=47 * 0.04)  # 1.8800000000000001
-            writer.write("video.mp4", [make_face()], frame=1, seconds=1001 / 30000)
+            writer.write("video.mp4", [face_at()], frame=47, seconds=47 * 0.04)  # 1.8800000000000001
+            writer.write("video.mp4", [face_at()], frame=1, seconds=1001 / 30000)
         assert [row["seconds"] for row in read(path)] == [1.88, 0.033367]
 
     def test_unusual_file_names_round_trip(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:
             for name in NAMES:
-                writer.write(name, [make_face()])
+                writer.write(name, [face_at()])
         assert [row["source"] for row in read(path)] == NAMES
 
     def test_undecodable_bytes_in_a_name_are_escaped(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:
-            writer.write(b"caf\xe9.jpg".decode(errors="surrogateescape"), [make_face()])
+            writer.write(b"caf\xe9.jpg".decode(errors="surrogateescape"), [face_at()])
         assert [row["source"] for row in read(path)] == ["caf\\udce9.jpg"]
 
     def test_a_file_without_rows_is_valid(self, suffix: str, tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ class TestEveryFormat:
         path = tmp_path / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:
             for i in range(10_000):
-                writer.write("video.mp4", [make_face(i, track=1)], frame=i, seconds=i / 25)
+                writer.write("video.mp4", [face_at(i, track=1)], frame=i, seconds=i / 25)
             (aside,) = tmp_path.iterdir()
             assert aside.stat().st_size > 50_000
         rows = read(path)
@@ -158,7 +159,7 @@ def test_any_text_round_trips_through_csv(tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.getbasetemp() / "any.csv"
     with RowWriter(path, LABELS) as writer:
         for name in names:
-            writer.write(name, [make_face()])
+            writer.write(name, [face_at()])
     with path.open(encoding="utf-8", newline="") as file:
         assert [row["source"] for row in csv.DictReader(file)] == names
 
@@ -168,7 +169,7 @@ def test_parquet_has_integers_and_floats(tmp_path: Path) -> None:
 
     path = tmp_path / "rows.parquet"
     with RowWriter(path, LABELS) as writer:
-        writer.write("a", [make_face()])
+        writer.write("a", [face_at()])
     types = {field.name: str(field.type) for field in pq.read_schema(path)}
     assert {name for name, kind in types.items() if kind == "int64"} == {
         "frame", "track", "x", "y", "width", "height",
@@ -196,7 +197,7 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(MissingExtra, match=r"pip install .*\[parquet\]'"):
         RowWriter(tmp_path / "rows.parquet", LABELS)
     with RowWriter(tmp_path / "rows.csv", LABELS) as writer:
-        writer.write("a", [make_face()])
+        writer.write("a", [face_at()])
 
 
 def test_labels_that_map_to_the_same_column_are_rejected(tmp_path: Path) -> None:

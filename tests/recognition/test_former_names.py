@@ -35,6 +35,13 @@ def test_many_is_an_alias_of_predict_batch() -> None:
     assert recognizer.many([IMAGE, IMAGE]) == recognizer.predict_batch([IMAGE, IMAGE]) == [[], []]
 
 
+def test_the_face_tracker_is_exported_with_the_other_names_of_videos() -> None:
+    from mien.recognition import video
+
+    assert video.FaceTracker is import_module("mien.recognition.video.tracking").FaceTracker
+    assert all(hasattr(video, name) for name in video.__all__)
+
+
 def test_watch_accepts_recognizers_with_either_name() -> None:
     class Old:
         def many(self, images: Sequence[NDArray[np.uint8]], /) -> list[list[Face]]:

@@ -48,7 +48,7 @@ def test_crops_are_converted_to_the_input_format_of_the_network(
     classifier = Classifier(path, class_names=NAMES, pixel_scale=1 / 255)
     given = classifier.probabilities(crops)
     np.testing.assert_allclose(given[:, 0], [0, 0.2, 0.4, 1, 0.6], atol=1e-3)
-    assert classifier.card.input.colour == ("rgb" if 3 in shape[1:] else "gray")
+    assert classifier.card.input.color == ("rgb" if 3 in shape[1:] else "gray")
 
 
 def test_pixel_range_can_be_given_instead_of_pixel_scale(tmp_path: Path) -> None:

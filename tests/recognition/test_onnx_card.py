@@ -12,12 +12,12 @@ import pytest
 from mien import Classifier
 from mien.errors import ModelError
 from mien.labels import FER2013
-from tests.cli.test_predict import PORTRAIT
-from tests.conftest import CARD, make_onnx
+from tests.builders.models import CARD, make_onnx
+from tests.builders.portraits import PORTRAIT
 from tests.helpers.command import is_one_sentence, mien
 
 NAMES = FER2013.classes
-LABELS = ("--model-labels", ",".join(NAMES))
+LABELS = ("--model-class-names", ",".join(NAMES))
 
 
 def foreign(path: Path, *, channels_first: bool = False, operator: str = "") -> Path:
@@ -58,7 +58,7 @@ def test_pixels_are_scaled_and_arranged_for_either_channel_order(
     np.testing.assert_allclose(theirs.all_probabilities(crops())["fer2013"], expected(1 / 255), atol=1e-5)
     whole = Classifier(path, class_names=list(NAMES), pixel_scale=1)
     np.testing.assert_allclose(whole.probabilities(crops()), expected(1), atol=1e-5)
-    assert (theirs.labels, theirs.card.licence, theirs.card.training_data) == (
+    assert (theirs.labels, theirs.card.license, theirs.card.training_data) == (
         NAMES,
         "not stated",
         "not stated",
@@ -98,9 +98,9 @@ def test_class_names_and_pixel_scale_are_rejected_for_a_file_with_a_card(tmp_pat
 def test_file_without_a_card_can_be_evaluated_used_and_exported_with_a_card(tmp_path: Path) -> None:
     path, carded = foreign(tmp_path / "m.onnx", channels_first=True), tmp_path / "with-card.onnx"
     is_one_sentence(
-        mien("evaluate", path, "--data", "synthetic:70"), "Give them in index order, .*--model-labels"
+        mien("evaluate", path, "--data", "synthetic:70"), "Give them in index order, .*--model-class-names"
     )
-    is_one_sentence(mien("model", path), "mien export .* --model-labels .* --out with-card.onnx")
+    is_one_sentence(mien("model", path), "mien export .* --model-class-names .* --out with-card.onnx")
     judged = mien("evaluate", path, "--data", "synthetic:70", "--json", *LABELS)
     assert judged.returncode == 0, judged.stderr
     used = mien("predict", PORTRAIT, "--model", path, "--json", *LABELS)
@@ -118,7 +118,7 @@ def test_export_replaces_a_damaged_card(tmp_path: Path) -> None:
     model = onnx.load(make_onnx(tmp_path / "m.onnx", CARD))
     onnx.helper.set_model_props(model, {"mien.card": "{"})
     onnx.save(model, tmp_path / "m.onnx")
-    is_one_sentence(mien("model", tmp_path / "m.onnx"), "mien export .* --model-labels")
+    is_one_sentence(mien("model", tmp_path / "m.onnx"), "mien export .* --model-class-names")
     made = mien("export", tmp_path / "m.onnx", *LABELS, "--out", tmp_path / "new.onnx")
     assert made.returncode == 0, made.stderr
     assert Classifier(tmp_path / "new.onnx").labels == NAMES

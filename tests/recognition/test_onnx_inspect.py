@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from mien.recognition.onnx_inspect import NotOnnxError, OnnxSummary, summarise
-from tests.conftest import make_onnx
+from tests.builders.models import make_onnx
 
 FLOAT = onnx.TensorProto.FLOAT
 

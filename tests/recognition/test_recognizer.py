@@ -13,7 +13,6 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import matplotlib.cbook
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,9 +25,8 @@ from mien.recognition.faces import Box, Detection, Expression, Face, Landmarks
 from mien.recognition.image_batches import recognize_images
 from mien.recognition.recognizer import Recognizer
 from mien.recognition.video import Frame, watch
+from tests.builders.portraits import PORTRAIT
 from tests.helpers.browser import write_video
-
-PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
 
 
 class Brightness:

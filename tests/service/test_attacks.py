@@ -17,9 +17,9 @@ from mien.decoders.image_pool import ImageLimits
 from mien.errors import NotEnoughMemoryError
 from mien.images import read_image
 from mien.service.settings import Settings
+from tests.builders.videos import make_video
 from tests.helpers.hostile_videos import BOMBS, REDIRECTIONS
 from tests.helpers.service_process import Running, encoded, portrait, running
-from tests.recognition.video.test_video import make_film
 from tests.recognition.video.test_video_attacks import open_files, own_sockets
 from tests.test_image_attacks import ATTACKS, progressive
 
@@ -76,7 +76,7 @@ def test_a_redirecting_video_is_refused_promptly_and_opens_no_socket(
     assert reply.status in {415, 422}
     assert reply.headers["content-type"] == "application/problem+json"
     assert udp_sockets() == before
-    video = make_film(tmp_path / "video.mp4").read_bytes()
+    video = make_video(tmp_path / "video.mp4").read_bytes()
     assert service.send_raw(video, "every=30", kind="video/mp4", to=_VIDEO).lines[-1]["error"] is None
 
 

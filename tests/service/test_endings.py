@@ -69,7 +69,7 @@ def test_a_server_interrupted_before_startup_leaves_no_unawaited_coroutine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = Settings(threads=1)
-    keeper = server._Server(server.configure(lambda: None, settings, workers=1))
+    instance = server._Server(server.configure(lambda: None, settings, workers=1))
 
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
@@ -78,7 +78,7 @@ def test_a_server_interrupted_before_startup_leaves_no_unawaited_coroutine(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(KeyboardInterrupt):
-            keeper.run()
+            instance.run()
         gc.collect()
 
 
@@ -219,7 +219,7 @@ class TestWorkerFolders:
             [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
         )
         made = {}
-        for name, keeper in {
+        for name, owner in {
             "killed": f"{int(gone.stdout)} 1",
             "reused": f"{os.getpid()} 1",
             "running": folders._identity(os.getpid()),
@@ -229,8 +229,8 @@ class TestWorkerFolders:
             made[name] = tmp_path / f"mien-metrics-{name}"
             made[name].mkdir()
             (made[name] / "counter_1.db").write_bytes(b"")
-            if keeper is not None:
-                (made[name] / "mien-keeper").write_text(keeper)
+            if owner is not None:
+                (made[name] / "mien-keeper").write_text(owner)
         (made["foreign"] / "letter.txt").write_text("mine")
         (tmp_path / "elsewhere").mkdir()
         (tmp_path / "elsewhere" / "mien-keeper").write_text(f"{int(gone.stdout)} 1")

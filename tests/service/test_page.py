@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import matplotlib.cbook
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,12 +22,12 @@ from mien.palette import color_of
 from mien.recognition.drawing import UNSURE_BELOW
 from mien.service.app import PAGE
 from mien.service.settings import Settings
+from tests.builders.portraits import PORTRAIT
 from tests.helpers.browser import Visit, browser, visit, write_video
 from tests.helpers.service_process import Running, running
 
 pytestmark = pytest.mark.slow
 
-PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
 SAMPLE = PAGE / "sample.webp"
 KEY = "a-long-enough-key"
 

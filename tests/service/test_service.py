@@ -26,7 +26,8 @@ from mien.cli import run
 from mien.recognition.video import VideoWriter
 from mien.recognition.video.orientation import Orientation
 from mien.service.settings import Settings
-from tests.conftest import CARD, make_onnx
+from tests.builders.models import CARD, make_onnx
+from tests.builders.videos import make_video
 from tests.helpers.service_process import (
     FORM,
     PORTRAIT,
@@ -38,7 +39,6 @@ from tests.helpers.service_process import (
     running,
     small_portrait,
 )
-from tests.recognition.video.test_video import make_film
 from tests.recognition.video.test_video_containers import make_oriented, with_edits
 
 
@@ -638,7 +638,7 @@ def test_the_api_key_is_required_for_the_api_and_metrics() -> None:
 
 def test_frame_times_have_no_floating_point_noise(service: Running, tmp_path: Path) -> None:
     times = [0.0, 0.1, 0.3, 0.6, 0.7, 1.1]
-    video = make_film(tmp_path / "video.mkv", times).read_bytes()
+    video = make_video(tmp_path / "video.mkv", times).read_bytes()
     reply = service.send_raw(video, kind="video/x-matroska", to="/v1/recognize/video")
     assert [row["seconds"] for row in reply.lines[:-1]] == times
 
@@ -702,14 +702,14 @@ def test_a_damaged_video_gives_the_decodable_frames(service: Running, video: byt
 
 
 def test_frames_hidden_by_an_edit_list_are_not_reported_as_errors(service: Running, tmp_path: Path) -> None:
-    path = with_edits(make_film(tmp_path / "trimmed.mp4", gop=30), [(0.4, 0.52)])
+    path = with_edits(make_video(tmp_path / "trimmed.mp4", gop=30), [(0.4, 0.52)])
     reply = service.send_raw(path.read_bytes(), kind="video/mp4", to="/v1/recognise/video")
     assert reply.lines[-1] == {"done": True, "frames": 10, "error": None}
     assert [line["frame"] for line in reply.lines[:-1]] == list(range(10))
 
 
 def test_a_truncated_video_ends_with_an_error(service: Running, tmp_path: Path) -> None:
-    path = make_film(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
+    path = make_video(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
     data = path.read_bytes()
     reply = service.send_raw(data[: int(0.6 * len(data))], kind="video/mp4", to="/v1/recognise/video")
     assert "the file is cut off after" in reply.lines[-1]["error"]

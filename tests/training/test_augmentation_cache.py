@@ -13,14 +13,14 @@ from filelock import FileLock
 
 from mien.data.dataset import Dataset
 from mien.training.augmentation import NO_AUGMENTATION, Augmentation
-from mien.training.augmentation_cache import AugmentationCache, in_parts, mean_answers
+from mien.training.augmentation_cache import AugmentationCache, in_parts, mean_predictions
 from mien.training.batches import TrainingBatches
 from mien.training.builtin_recipes import get_recipe
 from mien.training.checkpoint import read_state
 from mien.training.recipe import Recipe
 from mien.training.trainer import train
+from tests.builders.trainings import scores, tiny_recipe
 from tests.helpers.service_process import wait_until
-from tests.training.test_trainer import scores, tiny_recipe
 
 SHIFTED = replace(NO_AUGMENTATION, shift=0.2)
 
@@ -47,26 +47,26 @@ def prepared(
     processes: int = 1,
     **options: Any,
 ) -> AugmentationCache:
-    views = AugmentationCache(folder, dataset, augmentation, 2, **options)
-    views.prepare(processes=processes)
-    return views
+    cache = AugmentationCache(folder, dataset, augmentation, 2, **options)
+    cache.prepare(processes=processes)
+    return cache
 
 
 @pytest.mark.slow
 def test_cached_copies_equal_the_augmentation_and_are_used_in_turn(tmp_path: Path, dataset: Dataset) -> None:
-    views = prepared(tmp_path, dataset, processes=2)
-    for view in range(2):
-        expected = SHIFTED.apply(dataset.images, np.random.default_rng([view, 0]))
-        np.testing.assert_array_equal(views.images(view), expected)
-        np.testing.assert_array_equal(views.images(view + 2), expected)
-    assert (views.images(0) != views.images(1)).any()
+    cache = prepared(tmp_path, dataset, processes=2)
+    for copy in range(2):
+        expected = SHIFTED.apply(dataset.images, np.random.default_rng([copy, 0]))
+        np.testing.assert_array_equal(cache.images(copy), expected)
+        np.testing.assert_array_equal(cache.images(copy + 2), expected)
+    assert (cache.images(0) != cache.images(1)).any()
 
 
 @pytest.mark.slow
 def test_existing_copies_are_not_recomputed(tmp_path: Path, dataset: Dataset) -> None:
     told: list[tuple[str, int, int]] = []
     AugmentationCache(tmp_path, dataset, SHIFTED, 2).prepare(lambda *now: told.append(now), processes=1)
-    assert told == [("views", 1, 2), ("views", 2, 2)]
+    assert told == [("augmented_copies", 1, 2), ("augmented_copies", 2, 2)]
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")}
     again = AugmentationCache(
         tmp_path, dataset, replace(SHIFTED, mixup=0.2), 2
@@ -76,7 +76,7 @@ def test_existing_copies_are_not_recomputed(tmp_path: Path, dataset: Dataset) ->
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")} == before
     next(tmp_path.glob("view-*-001.npy")).unlink()
     again.prepare(lambda *now: told.append(now), processes=1)
-    assert told[2:] == [("views", 1, 1)]
+    assert told[2:] == [("augmented_copies", 1, 1)]
     prepared(tmp_path, dataset, replace(SHIFTED, rotation=20))
     assert len(list(tmp_path.glob("view-*.npy"))) == 4
 
@@ -86,10 +86,10 @@ def test_teachers_predict_each_augmented_copy_and_its_mirror_image_once(
     tmp_path: Path, dataset: Dataset
 ) -> None:
     teacher, other = Teacher(), Teacher()
-    views = prepared(tmp_path, dataset, teachers={"one": teacher}, joint=True)
+    cache = prepared(tmp_path, dataset, teachers={"one": teacher}, joint=True)
     assert teacher.asked == 4
-    seven, eight = views.answers(3)
-    images = views.images(1)
+    seven, eight = cache.predictions(3)
+    images = cache.images(1)
     bright = (images[:, :, :24].mean(axis=(1, 2)) + images[:, :, 24:].mean(axis=(1, 2))) / 2 / 255
     np.testing.assert_allclose(seven[:, 0], bright, atol=1e-3)  # kept as float16
     np.testing.assert_allclose(eight, 1 / 8)
@@ -97,7 +97,7 @@ def test_teachers_predict_each_augmented_copy_and_its_mirror_image_once(
     assert other.asked == 0
     prepared(tmp_path, dataset, teachers={"two": other}, joint=True)
     assert other.asked == 4
-    (alone,) = prepared(tmp_path, dataset, teachers={"one": teacher}).answers(0)
+    (alone,) = prepared(tmp_path, dataset, teachers={"one": teacher}).predictions(0)
     assert alone.shape == (len(dataset), 7)
 
 
@@ -110,25 +110,25 @@ def test_batches_use_a_cached_copy_or_its_mirror_image_with_stored_predictions(
         get_recipe("classic"), batch_size=16, distillation_weight=0.25, augmentation=augmentation
     )
     teacher = Teacher()
-    views = prepared(tmp_path, dataset, augmentation, teachers={"one": teacher})
-    batches = TrainingBatches(dataset, recipe, (teacher,), views)
+    cache = prepared(tmp_path, dataset, augmentation, teachers={"one": teacher})
+    batches = TrainingBatches(dataset, recipe, (teacher,), cache)
     asked = teacher.asked
     for epoch in (1, 3):
         batches.start_epoch(epoch)
         parts = [batches[i] for i in range(len(batches))]
         images = np.concatenate([part[0] for part in parts])[..., 0]
         targets = np.concatenate([part[1] for part in parts])
-        view = views.images(epoch)
+        copy = cache.images(epoch)
         sides = [
             np.flatnonzero((side == image).all(axis=(1, 2)))
             for image in images
-            for side in (view, view[..., ::-1])
+            for side in (copy, copy[..., ::-1])
         ]
         plain, mirrored = sides[::2], sides[1::2]
         order = [int((a if len(a) else b)[0]) for a, b in zip(plain, mirrored, strict=True)]
         assert sorted(order) == list(range(len(dataset)))
         assert 0.2 < np.mean([not len(a) for a in plain]) < 0.8
-        expected = 0.75 * dataset.targets[order] + 0.25 * views.answers(epoch)[0][order]
+        expected = 0.75 * dataset.targets[order] + 0.25 * cache.predictions(epoch)[0][order]
         np.testing.assert_allclose(targets, expected, rtol=1e-6)
     assert teacher.asked == asked
 
@@ -139,29 +139,29 @@ def test_predictions_in_parts_equal_predictions_at_once(dataset: Dataset) -> Non
     assert teacher.asked == 1 + -(-len(dataset) // 16)
     for name in ("fer2013", "ferplus"):
         np.testing.assert_array_equal(parts[name], whole[name])
-    (mean,) = mean_answers([teacher, teacher], dataset.images, ["fer2013"])
+    (mean,) = mean_predictions([teacher, teacher], dataset.images, ["fer2013"])
     np.testing.assert_allclose(mean.sum(axis=1), 1, rtol=1e-6)
 
 
 @pytest.mark.slow
 def test_a_damaged_copy_is_computed_again(tmp_path: Path, dataset: Dataset) -> None:
-    views = prepared(tmp_path, dataset, teachers={"one": Teacher()})
-    whole = [views.images(i) for i in range(2)], views.answers(0)
+    cache = prepared(tmp_path, dataset, teachers={"one": Teacher()})
+    whole = [cache.images(i) for i in range(2)], cache.predictions(0)
     first, second = sorted(tmp_path.glob("view-*.npy"))
     first.write_bytes(first.read_bytes()[:1000])
     np.save(second, np.zeros(whole[0][1].shape, np.float32))
     next(tmp_path.glob("answers-*-000.npy")).write_bytes(b"")
     prepared(tmp_path, dataset, teachers={"one": Teacher()})
     for i in range(2):
-        np.testing.assert_array_equal(views.images(i), whole[0][i])
-    np.testing.assert_array_equal(views.answers(0), whole[1])
+        np.testing.assert_array_equal(cache.images(i), whole[0][i])
+    np.testing.assert_array_equal(cache.predictions(0), whole[1])
 
 
 @pytest.mark.slow
 def test_other_files_in_the_cache_folder_are_kept_by_training(tmp_path: Path, dataset: Dataset) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    views = prepared(tmp_path, dataset)
-    views.remove()
+    cache = prepared(tmp_path, dataset)
+    cache.remove()
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     (tmp_path / "mine.txt").unlink()
     prepared(tmp_path, dataset).remove()
@@ -173,19 +173,19 @@ def test_interrupting_the_preparation_stops_it(tmp_path: Path, dataset: Dataset)
     def stop(*now: Any) -> None:
         raise KeyboardInterrupt
 
-    views = AugmentationCache(tmp_path, dataset, SHIFTED, 40)
+    cache = AugmentationCache(tmp_path, dataset, SHIFTED, 40)
     with pytest.raises(KeyboardInterrupt):
-        views.prepare(stop, processes=1)
+        cache.prepare(stop, processes=1)
     assert len(list(tmp_path.glob("view-*.npy"))) < 20
 
 
 @pytest.mark.slow
 def test_preparation_waits_for_the_lock_of_another_preparation(tmp_path: Path, dataset: Dataset) -> None:
     told: list[str] = []
-    views = prepared(tmp_path, dataset)
+    cache = prepared(tmp_path, dataset)
     lock = FileLock(next(tmp_path.glob(".views-*.lock")))
     lock.acquire()
-    waiting = threading.Thread(target=views.prepare, args=(lambda what, *_: told.append(what),))
+    waiting = threading.Thread(target=cache.prepare, args=(lambda what, *_: told.append(what),))
     waiting.start()
     wait_until(lambda: told == ["waiting"])
     lock.release()
@@ -194,16 +194,16 @@ def test_preparation_waits_for_the_lock_of_another_preparation(tmp_path: Path, d
 
 
 def recipe_with_copies(**options: Any) -> Recipe:
-    return replace(tiny_recipe(**options), views=2, augmentation=replace(SHIFTED, flip=True))
+    return replace(tiny_recipe(**options), augmented_copies=2, augmentation=replace(SHIFTED, flip=True))
 
 
 @pytest.mark.slow
 def test_training_with_an_augmentation_cache_resumes_with_the_same_history(tmp_path: Path) -> None:
-    from tests.conftest import make_dataset
-    from tests.training.test_trainer import Killed, cut_after
+    from tests.builders.datasets import make_dataset
+    from tests.builders.trainings import Killed, cut_after
 
     dataset = make_dataset()
-    whole = train(dataset, recipe_with_copies(), tmp_path / "whole", views=tmp_path / "views")
+    whole = train(dataset, recipe_with_copies(), tmp_path / "whole", augmentation_cache=tmp_path / "views")
     assert len(list((tmp_path / "views").glob("view-*.npy"))) == 2
     with pytest.raises(Killed):
         train(dataset, recipe_with_copies(), tmp_path / "cut", on_epoch=cut_after(3))

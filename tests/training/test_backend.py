@@ -110,7 +110,7 @@ def test_onnx_export_without_tensorflow_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mien.training import onnx_export
-    from tests.conftest import CARD
+    from tests.builders.models import CARD
 
     monkeypatch.setattr(onnx_export, "find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=r"TensorFlow, by which .* converted to ONNX.*\[train-cpu\]"):
@@ -130,7 +130,7 @@ def test_int8_without_onnx_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.slow
 def test_backend_that_fails_to_import_is_not_reported_as_missing(tmp_path: Path) -> None:
-    from tests.helpers.packages import broken, environment
+    from tests.helpers.distributions import broken, environment
 
     place = environment(broken(tmp_path, "tensorflow", "raise TypeError('descriptors cannot be created')"))
     program = "from mien.cli import run\nraise SystemExit(run(['train', '--data', 'synthetic:70']))"

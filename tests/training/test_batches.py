@@ -14,7 +14,7 @@ from mien.training.augmentation import NO_AUGMENTATION
 from mien.training.batches import TrainingBatches, class_weights, joint_targets
 from mien.training.builtin_recipes import get_recipe
 from mien.training.recipe import Recipe
-from tests.conftest import make_dataset
+from tests.builders.datasets import make_dataset
 
 
 def small_recipe(**options: object) -> Recipe:
@@ -125,3 +125,18 @@ def test_teachers_predict_augmented_images_and_are_mixed_into_the_targets(datase
     expected = 0.4 * plain[1][:, :7] + 0.6 * np.array([0, 0.5, 0.5, 0, 0, 0, 0])
     np.testing.assert_allclose(targets[:, :7], expected, rtol=1e-6)
     np.testing.assert_allclose(targets[:, 7:], 0.6 * 0.5 / 8, rtol=1e-6)
+
+
+class StoredCopies:
+    """A cache whose copies are black images."""
+
+    def images(self, epoch: int) -> np.ndarray:
+        return np.full((14, 48, 48), epoch, np.uint8)
+
+
+def test_augmentation_cache_is_also_accepted_under_its_former_name() -> None:
+    dataset = make_dataset(14, 0, 0)
+    for name in ("augmentation_cache", "views"):
+        batches = TrainingBatches(dataset, small_recipe(), **{name: StoredCopies()})  # type: ignore[arg-type]
+        batches.start_epoch(3)
+        assert (batches[0][0] == 3).all(), name

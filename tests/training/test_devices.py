@@ -10,13 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mien.errors import ModelError
+from mien.training.builtin_recipes import get_recipe
 from mien.training.devices import Devices
+from mien.training.network_specs import Compact
 
 
 def test_no_options_mean_a_single_device() -> None:
@@ -76,18 +79,11 @@ def test_temporary_folders_of_other_hosts_are_removed_at_exit(tmp_path: Path, en
 
 
 def start(folder: Path, *options: str, devices: int = 1, epochs: int = 3) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "mien",
-        "train",
-        "--data",
-        "synthetic:200",
-        "--recipe",
-        "compact",
-        "--out",
-        str(folder),
-    ]
+    recipe = folder.with_name("tiny-network.json")  # JAX compiles it in a few seconds
+    network = Compact(stem=8, widths=(8, 16), blocks=(1, 1))
+    recipe.write_text(json.dumps(replace(get_recipe("compact"), network=network).to_dict()))
+    command = [sys.executable, "-m", "mien", "train", "--data", "synthetic:200", "--recipe", str(recipe)]
+    command += ["--out", str(folder)]
     settings = ["--epochs", str(epochs), "--batch-size", "32", "--precision", "float32", "--backend", "jax"]
     flags = f"--xla_force_host_platform_device_count={devices}"
     started = subprocess.Popen(

@@ -21,7 +21,7 @@ from mien.training.recipe import Recipe
 from mien.training.run_config import RunConfig
 from mien.workflows.options import TrainOptions
 from mien.workflows.run_plan import make_plan
-from tests.conftest import make_dataset
+from tests.builders.datasets import make_dataset
 
 TINY = Compact(stem=4, widths=(4, 8), blocks=(1, 1), dropout=0.0)
 

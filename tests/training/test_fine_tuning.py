@@ -20,7 +20,7 @@ from mien.training.network_specs import Compact
 from mien.training.recipe import Recipe
 from mien.training.run_folder import load_best, read_history
 from mien.training.sampling import epoch_order
-from tests.conftest import make_dataset
+from tests.builders.datasets import make_dataset
 
 OWN = LabelSet("custom", ("bored", "happy", "tense"))
 TINY = Compact(stem=4, widths=(4, 8), blocks=(1, 1), dropout=0.0)

@@ -18,7 +18,7 @@ from mien.recognition.classifier import Classifier
 from mien.training.keras_io import load_classifier, read_card, save_network
 from mien.training.networks import Classic, Compact, NetworkSpec, build_network
 from mien.training.onnx_export import export_onnx, quantize
-from tests.conftest import CARD
+from tests.builders.models import CARD
 
 CLASSIC = Classic(widths=(8, 8, 8), dense=16)
 COMPACT = Compact(stem=8, widths=(8, 16), blocks=(1, 1))
@@ -136,7 +136,9 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:You are saving:UserWarning")
 def test_third_party_h5_requires_class_names(foreign: Path) -> None:
-    with pytest.raises(ModelError, match=r"no model card, so the names of its 3 classes .*--model-labels"):
+    with pytest.raises(
+        ModelError, match=r"no model card, so the names of its 3 classes .*--model-class-names"
+    ):
         load_classifier(foreign)
     with pytest.raises(ModelError, match="expected 3 class names, one for each class of the network, got 2"):
         load_classifier(foreign, labels=["a", "b"])

@@ -18,7 +18,7 @@ from mien.training.augmentation_cache import AugmentationCache
 from mien.training.recipe import Recipe
 from mien.training.run_config import RunConfig, read_config
 from mien.training.trainer import train
-from tests.training.test_trainer import Killed, cut_after, scores, tiny_recipe
+from tests.builders.trainings import Killed, cut_after, scores, tiny_recipe
 
 FIELDS = {"progressive_sizes": "sides", "ema_momentum": "average", "distillation_weight": "distil",
           "augmented_copies": "views"}  # fmt: skip

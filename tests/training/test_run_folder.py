@@ -13,7 +13,7 @@ from mien.training.builtin_recipes import get_recipe
 from mien.training.run_config import RunConfig
 from mien.training.run_folder import OWN_FILES, foreign_files, remove_run
 from mien.training.trainer import LOCK, train
-from tests.training.test_trainer import tiny_recipe
+from tests.builders.trainings import tiny_recipe
 
 
 def write_recipe(folder: Path) -> None:

@@ -22,40 +22,15 @@ from mien.errors import DataError, ModelError
 from mien.files import _partial_name
 from mien.labels import FERPLUS
 from mien.training.augmentation import NO_AUGMENTATION, Augmentation
-from mien.training.builtin_recipes import get_recipe
 from mien.training.callbacks import FiniteLoss
-from mien.training.checkpoint import TrainingState, read_state
+from mien.training.checkpoint import read_state
 from mien.training.keras_io import load_classifier, read_card, save_network
 from mien.training.model_builder import open_teacher
-from mien.training.networks import Classic, build_network
+from mien.training.networks import build_network
 from mien.training.recipe import Recipe
 from mien.training.trainer import train
-from tests.conftest import make_dataset
-
-TINY = Classic(widths=(2, 3, 4), dropout=(0.1, 0.1, 0.1), dense=8, dense_dropout=0.2)
-
-
-def tiny_recipe(**options: Any) -> Recipe:
-    recipe = replace(
-        get_recipe("classic"), network=TINY, augmentation=replace(NO_AUGMENTATION, flip=True, mixup=0.2)
-    )
-    return recipe.with_options(**{"epochs": 4, "batch_size": 16, "plateau_patience": 1, **options})
-
-
-class Killed(Exception):
-    """Simulates a power cut."""
-
-
-def cut_after(epoch: int) -> Any:
-    def cut(state: TrainingState) -> None:
-        if state.epoch == epoch:
-            raise Killed
-
-    return cut
-
-
-def scores(history: list[dict[str, float]]) -> list[list[float]]:
-    return [[value for key, value in row.items() if key != "seconds"] for row in history]
+from tests.builders.datasets import make_dataset
+from tests.builders.trainings import TINY, Killed, cut_after, scores, tiny_recipe
 
 
 @pytest.mark.slow
@@ -302,8 +277,10 @@ def test_missing_split_is_refused(tmp_path: Path) -> None:
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from tests.conftest import make_dataset
-from tests.training.test_trainer import Killed, cut_after, scores, tiny_recipe
+from tests.builders.datasets import make_dataset
+from tests.builders.trainings import TINY, Killed, cut_after, scores, tiny_recipe
+
+from tests.builders.trainings import Killed, cut_after, scores, tiny_recipe
 from mien.training.trainer import train
 folder, data, recipe = Path(sys.argv[1]), make_dataset(), tiny_recipe(epochs=3, learning_rate=0.05)
 whole = train(data, recipe, folder / "whole")

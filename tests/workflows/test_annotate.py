@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,14 @@ import numpy as np
 import pytest
 
 import mien
-from mien.errors import DataError
+from mien.errors import DataError, ModelError
 from mien.images import read_image, write_image
 from mien.recognition.faces import Box, Expression, Face
-from mien.recognition.video import Frame
+from mien.recognition.video import Frame, VideoWriter, read_frames
+from mien.workflows.reporter import Reporter
+from tests.builders.portraits import PORTRAIT
+from tests.builders.videos import STEADY, make_video
+from tests.helpers.command import mien_process
 
 LABELS = ("happy", "sad")
 
@@ -31,6 +36,16 @@ def make_frames(n: int = 4) -> list[Frame]:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (120, 160, 3), dtype=np.uint8)
     return [Frame(i, i / 10, image) for i in range(n)]
+
+
+class Warnings(Reporter):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.texts.append(text)
 
 
 def test_draw_faces_returns_and_saves_a_new_image(tmp_path: Path) -> None:
@@ -63,14 +78,121 @@ def test_watch_accepts_video_and_recognizer_in_either_order(tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_watch_saves_an_annotated_copy_of_the_video(tmp_path: Path) -> None:
-    from mien.recognition.video import VideoWriter, read_frames
-
-    with VideoWriter(tmp_path / "video.mp4", 10, (160, 120)) as writer:
-        for frame in make_frames(8):
-            writer.write(frame.image, frame.seconds)
+    make_video(tmp_path / "video.mp4", STEADY[:8])
     found = list(mien.watch(tmp_path / "video.mp4", Fixed(), every=2, save=tmp_path / "copy.mp4"))
     assert len(found) == 4
     with read_frames(tmp_path / "copy.mp4") as copies:
         images = [frame.image for frame in copies]
     assert len(images) == 4
     assert abs(images[0].astype(int) - found[0][0].image).mean() > 1
+
+
+def test_watch_draws_a_chart_and_summarizes_each_track(tmp_path: Path) -> None:
+    video = mien.watch(make_frames(8), Fixed(), chart=tmp_path / "chart.png", smoothing_seconds=0)
+    assert (video.frames, video.whole, video.tracks) == (0, False, {})
+    list(video)
+    assert (video.frames, video.whole) == (8, True)
+    (track,) = video.tracks.values()
+    assert track.to_dict() == {
+        "track": 1, "first_seconds": 0.0, "last_seconds": 0.7, "frames": 8, "label": "happy",
+        "probabilities": pytest.approx({"happy": 0.9, "sad": 0.1}),
+    }  # fmt: skip
+    assert read_image(tmp_path / "chart.png").shape[1] == 12 * 160
+
+
+def test_watch_replaces_no_file_of_the_user(tmp_path: Path) -> None:
+    for name in ("chart.png", "copy.mp4"):
+        (tmp_path / name).write_bytes(b"mine")
+    options: list[tuple[dict[str, Any], str]] = [
+        ({"chart": tmp_path / "chart.png"}, "chart.png"), ({"save": tmp_path / "copy.mp4"}, "copy.mp4"),
+    ]  # fmt: skip
+    for option, name in options:
+        with pytest.raises(DataError, match="did not write"):
+            mien.watch(make_frames(), Fixed(), **option)
+        assert (tmp_path / name).read_bytes() == b"mine"
+    list(mien.watch(make_frames(), Fixed(), chart=tmp_path / "chart.png", force=True))
+    assert (tmp_path / "chart.png").read_bytes() != b"mine"
+    with pytest.raises(DataError, match="expected a name that ends in"):
+        mien.watch(make_frames(), Fixed(), chart=tmp_path / "chart.svg")
+
+
+def test_files_of_the_caller_are_written_as_usual_during_watch(tmp_path: Path) -> None:
+    write_image(tmp_path / "own.png", make_frames(1)[0].image)  # without a guard: mien has no record of it
+    video = make_video(tmp_path / "video.mp4", STEADY[:3])
+    for frame, _ in mien.watch(video, Fixed(), save=tmp_path / "copy.mp4", chart=tmp_path / "chart.png"):
+        write_image(tmp_path / "own.png", frame.image)
+
+
+def test_a_loop_that_ends_early_leaves_the_frames_so_far(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "video.mp4", STEADY[:8])
+    for frame, _ in mien.watch(video, Fixed(), save=tmp_path / "copy.mp4", chart=tmp_path / "chart.png"):
+        if frame.index == 4:
+            break
+    with read_frames(tmp_path / "copy.mp4") as frames:
+        assert len(list(frames)) == 5
+    assert (tmp_path / "chart.png").exists()
+
+
+def test_an_error_leaves_no_files(tmp_path: Path) -> None:
+    class Failing(Fixed):
+        def many(self, images: Any) -> list[list[Face]]:
+            if any(image[0, 0, 0] == 255 for image in images):
+                raise ModelError("broken")
+            return super().many(images)
+
+    frames = make_frames(2)
+    frames[0].image[0, 0, 0] = 0
+    white = np.full((120, 160, 3), 255, np.uint8)
+    with pytest.raises(ModelError, match="broken"):
+        list(mien.watch([*frames, Frame(2, 0.2, white)], Failing(), chart=tmp_path / "chart.png", chunk=1))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_chart_without_faces_is_not_written_and_reported(tmp_path: Path) -> None:
+    class Empty(Fixed):
+        def many(self, images: Any) -> list[list[Face]]:
+            return [[] for _ in images]
+
+    reporter = Warnings()
+    list(mien.watch(make_frames(), Empty(), chart=tmp_path / "chart.png", reporter=reporter))
+    assert reporter.texts == ["the video: there is no chart over time, because no face was found."]
+    assert not (tmp_path / "chart.png").exists()
+
+
+def test_heat_maps_need_a_recognizer_that_has_them() -> None:
+    recognizer: Any = Fixed()
+    with pytest.raises(ModelError, match="for heat maps, got Fixed"):
+        mien.draw_faces(make_frames(1)[0].image, recognizer=recognizer, explain=True)
+
+
+@pytest.mark.slow
+def test_the_command_writes_the_same_image_as_draw_faces(tmp_path: Path) -> None:
+    done = mien_process("predict", PORTRAIT, "--save", tmp_path / "command", "--explain")
+    assert done.returncode == 0, done.stderr
+    mien.draw_faces(PORTRAIT, out=tmp_path / "python.jpg", explain=True)
+    assert (tmp_path / "python.jpg").read_bytes() == (tmp_path / "command/grace_hopper.jpg").read_bytes()
+    mien.draw_faces(PORTRAIT, out=tmp_path / "plain.jpg")
+    assert (tmp_path / "plain.jpg").read_bytes() != (tmp_path / "python.jpg").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_command_writes_the_same_video_and_chart_as_watch(tmp_path: Path) -> None:
+    image = read_image(PORTRAIT)[:300:2, 100:400:2]
+    with VideoWriter(tmp_path / "video.mp4", 10, (150, 150)) as writer:
+        for i in range(12):
+            writer.write(np.roll(image, i, axis=1))
+    done = mien_process(
+        "predict", tmp_path / "video.mp4", "--save", tmp_path / "command", "--every", "2", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    video = mien.watch(
+        tmp_path / "video.mp4", every=2, save=tmp_path / "python.mp4", chart=tmp_path / "python.png"
+    )
+    assert len(list(video)) == 6
+    for suffix in ("mp4", "png"):
+        assert (tmp_path / f"python.{suffix}").read_bytes() == (
+            tmp_path / f"command/video.{suffix}"
+        ).read_bytes()
+    (printed,) = json.loads(done.stdout)["videos"]
+    assert printed["tracks"] == [track.to_dict() for track in video.tracks.values()]
+    assert printed["tracks"]

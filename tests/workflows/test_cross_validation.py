@@ -153,3 +153,13 @@ def test_scores_match_scikit_learn(done: cross_validate.CrossValidation) -> None
         assert [row[name] for row in document["folds"]] == pytest.approx(folds)
         assert document["mean"][name] == pytest.approx(np.mean(folds))
         assert document["spread"][name] == pytest.approx(pd.Series(folds).std())
+
+
+def test_a_cross_validation_is_short_text_and_a_table(done: cross_validate.CrossValidation) -> None:
+    text, html = repr(done), done._repr_html_()
+    assert len(text) < 300
+    assert text.startswith(
+        f"<CrossValidation {done.folder}: 4 folds, 91 images, accuracy {done.mean['accuracy']:.2%} ±"
+    )
+    assert html.count("<tr>") == 5
+    assert f"{done.folds[3]['accuracy']:.2%}" in html

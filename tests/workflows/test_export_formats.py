@@ -22,7 +22,7 @@ from mien.workflows.export_formats import (
 )
 from mien.workflows.export_other import Job
 from mien.workflows.loaded_model import LoadedModel
-from tests.conftest import CARD, make_onnx
+from tests.builders.models import CARD, make_onnx
 from tests.helpers.command import is_one_sentence, mien
 
 

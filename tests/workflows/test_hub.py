@@ -15,7 +15,7 @@ import pytest
 from mien.card import ModelCard
 from mien.errors import DataError, ModelError
 from mien.workflows.model_hub import Address, parse_address, pull_model, push_model, write_readme
-from tests.conftest import CARD, make_onnx
+from tests.builders.models import CARD, make_onnx
 from tests.helpers.command import is_one_sentence, mien_process
 
 COMMIT = "0" * 40

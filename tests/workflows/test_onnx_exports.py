@@ -69,7 +69,7 @@ def test_int8_is_calibrated_on_the_pixels_that_the_network_expects(tmp_path: Pat
     assert np.ptp(expected, axis=0).max() > 0.3  # the network distinguishes these faces
     np.testing.assert_allclose(given, expected, atol=0.05)
     assert exported.labels == NAMES
-    assert exported.card.licence == "CC-BY-4.0"
+    assert exported.card.license == "CC-BY-4.0"
     assert exported.card.input == original.card.input
     assert any(node.op_type == "QuantizeLinear" for node in onnx.load(tmp_path / "small.onnx").graph.node)
 

@@ -100,7 +100,7 @@ def test_invalid_recipe_file_is_refused(tmp_path: Path, content: str, told: str)
 def test_messages_are_rewritten_with_command_line_options() -> None:
     told = "Choose another with `out`, `resume=True` it, give `teachers=MODEL` or `model_class_names=a,b`; see `x`."
     assert with_options(told) == (
-        "Choose another with --out, --resume it, give --teacher MODEL or --model-labels a,b; see `x`."
+        "Choose another with --out, --resume it, give --teacher MODEL or --model-class-names a,b; see `x`."
     )
     assert with_options("Try fewer `workers`.") == "Try fewer --workers."
 

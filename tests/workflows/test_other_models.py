@@ -15,7 +15,7 @@ import pytest
 import mien
 from mien.errors import ModelError
 from mien.workflows.reporter import SilentReporter
-from tests.cli.test_predict import PORTRAIT
+from tests.builders.portraits import PORTRAIT
 from tests.helpers.command import is_one_sentence
 from tests.helpers.command import mien as command
 
@@ -125,7 +125,7 @@ def test_classifier_converts_pixels_to_the_input_of_the_network(theirs: dict[str
     tolerance = 0.02 if kind == "tflite-uint8" else 5e-4
     np.testing.assert_allclose(classifier.probabilities(gray_levels()), expected(), atol=tolerance)
     assert classifier.labels == NAMES
-    assert classifier.card.input.colour == COLORS[kind]
+    assert classifier.card.input.color == COLORS[kind]
     for other in (pickle.loads(pickle.dumps(classifier)), copy.deepcopy(classifier)):  # noqa: S301 - our own bytes
         np.testing.assert_allclose(other.probabilities(gray_levels()), expected(), atol=tolerance)
     assert classifier.probabilities(gray_levels()[:0]).shape == (0, 3)
@@ -145,7 +145,7 @@ def test_pixel_range_and_pixel_scale_change_the_input(theirs: dict[str, Path], k
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_evaluate_predict_and_recognizer_agree(theirs: dict[str, Path], kind: str) -> None:
-    path, labels = theirs[kind], ("--model-labels", ",".join(NAMES))
+    path, labels = theirs[kind], ("--model-class-names", ",".join(NAMES))
     (face,) = mien.Recognizer(path, class_names=NAMES)(PORTRAIT)
     done = command("predict", PORTRAIT, "--model", path, *labels, "--json")
     assert done.returncode == 0, done.stderr
@@ -171,7 +171,8 @@ def test_error_for_a_file_without_a_card_names_the_missing_options(
         ("evaluate", theirs[kind], "--data", "synthetic:70"),
     ):
         is_one_sentence(
-            command(*words), "no model card, so the names of its .*classes are not known.*--model-labels "
+            command(*words),
+            "no model card, so the names of its .*classes are not known.*--model-class-names ",
         )
     with pytest.raises(ModelError, match=r"no model card, so its class names are unknown.*`class_names="):
         mien.Classifier(theirs[kind])
@@ -199,7 +200,7 @@ def test_service_predicts_with_a_third_party_model(theirs: dict[str, Path], kind
     from mien.service.app import create_app
     from mien.service.settings import Settings
 
-    described: dict[str, Any] = {"model": str(theirs[kind]), "model_labels": ",".join(NAMES)}
+    described: dict[str, Any] = {"model": str(theirs[kind]), "model_class_names": ",".join(NAMES)}
     if kind != "tflite":
         with pytest.raises(ModelError, match=r"can contain code.*`trust_model=True`"):
             create_app(Settings(**described))

@@ -27,7 +27,7 @@ from mien.workflows.evaluate_model import EvaluateOptions, run_evaluation
 from mien.workflows.list_runs import list_runs
 from mien.workflows.options import DataOptions
 from mien.workflows.reporter import Reporter
-from tests.conftest import make_onnx
+from tests.builders.models import make_onnx
 
 NAMES = ("angry", "happy", "neutral", "sad")
 

@@ -12,6 +12,8 @@ from mien.bulk.manifest import is_among
 from mien.bulk.model_spec import STAGES
 from mien.bulk.outdated import removed_inputs
 from mien.bulk.output import is_set_aside
+from mien.html_table import html_table
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +31,7 @@ _MOST_NAMES = 5
 _STATS = "_mien/stats"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BatchSummary:
     """Summary of a batch job.
 
@@ -107,6 +109,27 @@ class BatchSummary:
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-serializable data, as written to `summary.json`."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"<BatchSummary of {self.out[-80:]}: {self.succeeded:,} of {counted(self.inputs, 'input')} succeeded, "
+            f"{self.failed:,} failed; {counted(self.faces, 'face')}; {self.processed:,} processed in "
+            f"{self.seconds:,.1f} s>"
+        )
+
+    def _repr_html_(self) -> str:
+        counts = (
+            ("inputs", self.inputs), ("succeeded", self.succeeded), ("failed", self.failed),
+            ("set aside", self.set_aside), ("without faces", self.without_faces), ("faces", self.faces),
+        )  # fmt: skip
+        run = f"{self.processed:,} in {self.seconds:,.1f} s, {self.rate:,.1f} per second"
+        rows = [
+            *((name, f"{number:,}") for name, number in counts),
+            *((f"faces: {label}", f"{number:,}") for label, number in self.expressions.items()),
+            *((f"failures: {reason}", f"{number:,}") for reason, number in self.failures.items()),
+            ("processed in this run", run),
+        ]
+        return html_table(rows, title=f"Batch job in {self.out}")
 
 
 @dataclass

@@ -24,9 +24,10 @@ from mien.cli import (
     doctor,
     evaluate,
     export,
-    hub,
     model,
     predict,
+    pull,
+    push,
     recipes,
     runs,
     serve,
@@ -58,8 +59,8 @@ _COMMANDS: dict[str, tuple[Any, str | None]] = {
     "batch": (batch.batch, batch.EXAMPLES),
     "recipes": (recipes.recipes, recipes.EXAMPLES),
     "runs": (runs.runs, runs.EXAMPLES),
-    "push": (hub.push, hub.PUSH_EXAMPLES),
-    "pull": (hub.pull, hub.PULL_EXAMPLES),
+    "push": (push.push, push.EXAMPLES),
+    "pull": (pull.pull, pull.EXAMPLES),
     "serve": (serve.serve, serve.EXAMPLES),
     "doctor": (doctor.doctor, doctor.EXAMPLES),
 }
@@ -85,9 +86,9 @@ def _show_version(wanted: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", help="Print the version and stop.", callback=_show_version, is_eager=True),
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback if an error occurs.")] = False,
 ) -> None:
     """Declare the global options; `--version` is handled by its callback and `--debug` in `run`."""
     del version, debug

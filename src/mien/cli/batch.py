@@ -11,7 +11,7 @@ from mien.cli.completion import choices, complete_models
 from mien.cli.console import Stopped, err, live_line, out, print_json
 from mien.cli.help_text import examples
 from mien.cli.prediction_output import shown
-from mien.cli.shared_options import FLIP_TTA_HELP, LabelsOption
+from mien.cli.shared_options import BUNDLED_HELP, FLIP_TTA_HELP, PredictionLabelsOption
 from mien.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def batch(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="Files, folders, globs, lists of paths (.txt, .csv), Parquet files with a column of URIs or image "
-            "bytes, WebDataset tars, and URLs such as s3://, gs:// or hf://.",
+            help="Files, folders, glob patterns, lists of paths (.txt, .csv), Parquet files with a column of URIs or "
+            "image bytes, WebDataset archives (.tar), or URLs such as s3://, gs:// or hf://.",
         ),
     ],
     *,
@@ -42,46 +42,48 @@ def batch(
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Output folder or URL: new or empty, or with --resume that of the job.",
+            help="Output folder or URL. Must be new or empty, except with --resume.",
         ),
     ],
     resume: Annotated[
         bool,
         typer.Option(
             "--resume",
-            help="Continue the job in --out, or begin it: finished inputs stay, changed ones are done again.",
+            help="Resume the job in --out, or start it: finished inputs are skipped, changed ones are processed again.",
         ),
     ] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="With --resume, do failed inputs again.")
+        bool, typer.Option("--retry-failed", help="With --resume: process failed inputs again.")
     ] = False,
     engine: Annotated[
         str,
         typer.Option(
             metavar="NAME",
             autocompletion=choices("local", "ray"),
-            help="local: processes on this machine; ray: a Ray cluster.",
+            help="Where to run: local (processes on this machine) or ray (a Ray cluster).",
         ),
     ] = "local",
     address: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Address of the Ray cluster, such as auto or ray://head:10001. Default: start Ray here.",
+            help="With --engine ray: address of the cluster, such as auto or ray://head:10001.",
+            show_default="start Ray on this machine",
         ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Worker processes; 0 for one per processor core.")
+        int, typer.Option(metavar="N", min=0, help="Number of worker processes; 0 for one per CPU core.")
     ] = 0,
     model: Annotated[
         str,
         typer.Option(
             metavar="MODEL",
             autocompletion=complete_models,
-            help="A bundled model, an ONNX file or a run folder.",
+            help=f"An ONNX file, a run folder or {BUNDLED_HELP}.",
+            show_default="the bundled model default",
         ),
     ] = "default",
-    labels: LabelsOption = None,
+    labels: PredictionLabelsOption = None,
     flip_tta: Annotated[
         bool,
         typer.Option(
@@ -94,7 +96,8 @@ def batch(
         typer.Option(
             metavar="N",
             min=1,
-            help="Maximum number of faces per image or frame; the largest are kept. Default: all.",
+            help="Maximum number of faces per image or frame; the largest are kept.",
+            show_default="all",
         ),
     ] = None,
     min_confidence: Annotated[
@@ -106,9 +109,7 @@ def batch(
             help="Label a face 'uncertain' if no expression has at least this probability.",
         ),
     ] = 0.0,
-    fps: Annotated[
-        float, typer.Option(metavar="X", help="Frames to process of each second of a video.")
-    ] = 1.0,
+    fps: Annotated[float, typer.Option(metavar="X", help="Frames to process per second of video.")] = 1.0,
     flat: Annotated[
         bool, typer.Option("--flat", help="Write one row per face instead of one row per input.")
     ] = False,
@@ -116,41 +117,43 @@ def batch(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Column of tables with the URIs or image bytes. Default: the first with a usual name, such as uri.",
+            help="Column of the tables that contains the URIs or image bytes.",
+            show_default="the first with a usual name, such as uri",
         ),
     ] = None,
     max_attempts: Annotated[
         int,
         typer.Option(
-            metavar="N", min=1, help="Set an input aside after it ended its worker this many times."
+            metavar="N", min=1, help="Give up on an input after it crashed its worker this many times."
         ),
     ] = 3,
     timeout: Annotated[
         float,
         typer.Option(
             metavar="SECONDS",
-            help="Maximum seconds for an image, or from one processed frame of a video to the next; a worker that takes "
-            "longer is killed.",
+            help="Maximum time for an image, or between two processed frames of a video; a worker that takes longer is "
+            "killed.",
         ),
     ] = 300.0,
     part_mb: Annotated[
-        float, typer.Option("--part-mb", metavar="MB", help="Size of a finished Parquet file in megabytes.")
+        float, typer.Option("--part-mb", metavar="MB", help="Target size of each Parquet file.")
     ] = 128.0,
     storage_option: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="Setting of the file system of URLs, such as anon=true; repeatable. Default: none.",
+            help="Option of the storage behind the URLs (fsspec), such as anon=true; repeatable.",
+            show_default="none",
         ),
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON document and nothing else.")
     ] = False,
 ) -> None:
-    """Recognize the faces of many images and videos into Parquet, resumable at any point.
+    """Recognize expressions in many images and videos, as Parquet files.
 
-    Writes one row per input to DIR/rows/*.parquet, with its faces as a list, and DIR/summary.json and
-    DIR/summary.html. After a crash, run the same command with --resume: no input is lost and none is done twice.
+    Writes DIR/rows/*.parquet, with one row per input that contains the list of its faces, DIR/summary.json and
+    DIR/summary.html. After a crash, run the same command with --resume: no input is lost and none is processed twice.
     """
     from mien.bulk.job import batch as run_batch
 

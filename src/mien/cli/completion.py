@@ -1,4 +1,9 @@
-"""Shell completion of option values: recipes, models, splits, label sets, formats, and files."""
+"""Shell completion of option values: recipes, models, splits, label sets, formats, devices, and files.
+
+complete_models("ti")                         # ["tiny"]
+complete_splits("t")                          # ["train", "test"]
+choices("plateau", "cosine")("p")             # ["plateau"]
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 Complete = Callable[[str], list[str]]
+
+_MODEL_FILES = (".onnx", ".tflite", ".keras", ".h5", ".hdf5", ".json")
+_DATA_FILES = (
+    ".csv", ".tsv", ".txt", ".lst", ".parquet", ".npz", ".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2",
+)  # fmt: skip
+_DEVICES = 8
 
 
 def choices(*names: str) -> Complete:
@@ -15,6 +26,9 @@ def choices(*names: str) -> Complete:
         return [name for name in names if name.startswith(incomplete)]
 
     return complete
+
+
+complete_splits = choices("Training", "PublicTest", "PrivateTest", "train", "validation", "test")
 
 
 def complete_recipes(incomplete: str) -> list[str]:
@@ -33,14 +47,19 @@ def complete_models(incomplete: str) -> list[str]:
 
     return [
         *(name for name in BUNDLED if name.startswith(incomplete)),
-        *_files(incomplete, (".onnx", ".keras", ".h5", ".hdf5")),
+        *_files(incomplete, _MODEL_FILES),
     ]
 
 
 def complete_data(incomplete: str) -> list[str]:
-    """Complete `synthetic`, tables and folders."""
+    """Complete `synthetic`, tables, archives and folders."""
     names = ["synthetic"] if "synthetic".startswith(incomplete) else []
-    return [*names, *_files(incomplete, (".csv", ".zip", ".gz", ".parquet", ".npz"))]
+    return [*names, *_files(incomplete, _DATA_FILES)]
+
+
+def complete_devices(incomplete: str) -> list[str]:
+    """Complete `all` and numbers of devices."""
+    return [name for name in ("all", *map(str, range(1, _DEVICES + 1))) if name.startswith(incomplete)]
 
 
 def _files(incomplete: str, suffixes: tuple[str, ...]) -> list[str]:

@@ -44,6 +44,10 @@ class ConsoleReporter(Reporter):
         for line in text.splitlines():
             err.print(shown(with_options(line)))
 
+    def step(self, number: int, title: str) -> None:
+        """Print a rule with the title of the step."""
+        (err if self._json else out).rule(f"{number}. {title}", align="left")
+
     def progress(self, title: str) -> AbstractContextManager[Advance]:
         """Draw a progress bar on a terminal."""
         return progress(title)

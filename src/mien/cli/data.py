@@ -12,6 +12,7 @@ from mien.cli.completion import complete_data
 from mien.cli.console import counts_table, err, out, print_json
 from mien.cli.help_text import Command, Group, examples
 from mien.cli.shared_options import (
+    DATA_HELP,
     CacheOption,
     ClassNamesOption,
     GroupOption,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     cls=Group,
-    help="Inspect a data set, draw one, download FER2013.",
+    help="Inspect a data set, draw one, or download FER2013.",
     epilog=examples("mien data check fer2013.csv", "mien data draw drawn.csv --n 700"),
     no_args_is_help=True,
 )
@@ -51,7 +52,7 @@ def check(
         typer.Argument(
             metavar="PATH",
             autocompletion=complete_data,
-            help="A FER2013 table, a folder, or synthetic[:N[:SEED]].",
+            help=DATA_HELP,
         ),
     ],
     *,
@@ -68,18 +69,23 @@ def check(
             "--out",
             metavar="DIR",
             file_okay=False,
-            help="Where NAME-counts.png goes; by default the folder you are in. Where another file has the name, the "
-            "plot takes a number.",
+            help="Folder for the plot, NAME-counts.png. If the name is taken by another file, a number is added.",
+            show_default="the current folder; with --json, no plot",
         ),
     ] = None,
-    plot: Annotated[bool, typer.Option("--plot/--no-plot", help="Plot the counts.")] = True,
+    plot: Annotated[
+        bool, typer.Option("--plot/--no-plot", help="Plot the number of images per class and split.")
+    ] = True,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace a file of that name that mien did not write.")
+        bool, typer.Option("--force", help="Overwrite NAME-counts.png even if mien did not write it.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
     cache: CacheOption = True,
 ) -> None:
-    """Inspect a data set: counts, duplicates, copies across splits, conflicting labels, blank images."""
+    """Inspect a data set: counts, duplicates and conflicting labels.
+
+    Prints the images per class and split, duplicates within and across splits, conflicting labels and blank images.
+    """
     from mien.data.inspection import inspect
     from mien.errors import DataError
     from mien.labels import FERPLUS
@@ -154,20 +160,24 @@ def _note_gaps(dataset: Dataset, found: Inspection, console: Console) -> None:
     cls=Command, epilog=examples("mien data draw drawn.csv", "mien data draw drawn.csv --n 700 --seed 1")
 )
 def draw(
-    target: Annotated[Path, typer.Argument(metavar="OUT.csv", help="The file to write.")],
+    target: Annotated[Path, typer.Argument(metavar="FILE.csv", help="File to write.")],
     *,
-    n: Annotated[int, typer.Option(metavar="N", help="Number of faces.")] = 4200,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed; equal seeds give equal faces.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    n: Annotated[int, typer.Option(metavar="N", help="Number of faces; 21 or more.")] = 4200,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Random seed; the same seed draws the same faces.")
+    ] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
 ) -> None:
-    """Draw faces with known expressions and write them as a table like FER2013."""
+    """Draw faces with known expressions as a table like FER2013."""
     from mien.data.synthetic.drawn_faces import synthetic_dataset, write_csv
     from mien.errors import DataError
 
     if target.suffix.lower() != ".csv":
-        raise DataError(f"{target}: expected a name that ends in .csv, {target.with_suffix('.csv')} say.")
+        raise DataError(
+            f"{target}: expected a file name that ends in .csv, such as {target.with_suffix('.csv')}."
+        )
     if target.exists() and not force:
-        raise DataError(f"{target} is there already. Give another name, or replace it with --force.")
+        raise DataError(f"{target} exists already. Give another name, or overwrite it with --force.")
 
     write_csv(synthetic_dataset(n=n, seed=seed), target)
     out.print(f"Wrote {counted(n, 'drawn face')} to {target}. Look at them with: mien data check {target}")
@@ -178,11 +188,17 @@ def fetch(
     to: Annotated[
         Path | None,
         typer.Option(
-            "--to", metavar="DIR", help="The folder to put it in. Default: where kagglehub keeps it."
+            "--to",
+            metavar="DIR",
+            help="Folder to download to.",
+            show_default="the cache folder of kagglehub",
         ),
     ] = None,
 ) -> None:
-    """Download FER2013 from Kaggle with kagglehub, and check it."""
+    """Download FER2013 from Kaggle with kagglehub, and check it.
+
+    Needs the extra fetch.
+    """
     from mien.data.kaggle import fetch as get
 
     path = get(to, say=out.print)

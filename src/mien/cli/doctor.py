@@ -28,15 +28,15 @@ def doctor(
     *,
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="Read package versions only: import nothing and detect no devices."),
+        typer.Option("--quick", help="Only read package versions: do not import packages or detect devices."),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document and nothing else.")
     ] = False,
 ) -> None:
-    """Check the installation: versions, training device, problems and their remedies.
+    """Check the installation: versions, devices, problems and fixes.
 
-    The exit code is 0 if mien can be used and 1 if something is broken. Missing extras are not errors.
+    The exit code is 0 if mien works and 1 if something is broken. A missing extra is not an error.
     """
     from mien.cli.doctor_report import diagnose
 

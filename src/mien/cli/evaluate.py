@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.completion import choices, complete_data, complete_models
+from mien.cli.completion import choices, complete_data, complete_models, complete_splits
 from mien.cli.console import err, out, print_json
 from mien.cli.help_text import examples
 from mien.cli.shared_options import (
+    DATA_HELP,
     CacheOption,
     ClassNamesOption,
     DetectOption,
     GroupOption,
     JsonOption,
-    LabelsOption,
     MergeOption,
     ModelArgument,
-    ModelLabelsOption,
+    ModelClassNamesOption,
     PixelRangeOption,
     PixelScaleOption,
     VotesOption,
@@ -34,7 +34,7 @@ EXAMPLES = examples(
     "mien evaluate runs/mine",
     "mien evaluate default --data fer2013.csv --json",
     "mien evaluate runs/mine small --data faces/",
-    "mien evaluate theirs.h5 --data fer2013.csv --model-labels angry,disgust,fear,happy,sad,surprise,neutral",
+    "mien evaluate theirs.h5 --data fer2013.csv --model-class-names angry,disgust,fear,happy,sad,surprise,neutral",
 )
 
 
@@ -43,9 +43,9 @@ def evaluate(
     other: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]",
+            metavar="OTHER",
             autocompletion=complete_models,
-            help="A second model, to compare with the first on the same images.",
+            help="A second model to compare with the first on the same images.",
         ),
     ] = None,
     *,
@@ -55,31 +55,42 @@ def evaluate(
             "--data",
             metavar="PATH",
             autocompletion=complete_data,
-            help="A FER2013 table (.csv, also packed), a folder of images, or synthetic[:N[:SEED]] for drawn faces. "
-            "Default for a run folder: the data it was trained on.",
+            help=DATA_HELP,
+            show_default="the data that a run was trained on; required for other models",
         ),
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            autocompletion=choices("Training", "PublicTest", "PrivateTest"),
-            help="The split: Training, PublicTest or PrivateTest (also train, validation, test). Default: PrivateTest; "
-            "all images of data without splits; PublicTest if the training set no test images aside.",
+            autocompletion=complete_splits,
+            help="Split to evaluate: Training, PublicTest or PrivateTest (or train, validation, test).",
+            show_default="PrivateTest; PublicTest if the run has no test split; all images of data without splits",
         ),
     ] = None,
-    labels: LabelsOption = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--label-set",
+            metavar="NAME",
+            autocompletion=choices(
+                "fer2013", "ferplus", "fused", "affectnet7", "affectnet8", "rafdb", "ckplus", "jaffe"
+            ),
+            help="Label set to evaluate in, of those of the model: fer2013, ferplus or fused for the bundled models.",
+            show_default="fer2013 for a FER2013 table; else the main label set of the model",
+        ),
+    ] = None,
     class_names: ClassNamesOption = None,
     votes: VotesOption = None,
     merge: MergeOption = None,
     group: GroupOption = None,
     detect: DetectOption = False,
-    model_labels: ModelLabelsOption = None,
+    model_class_names: ModelClassNamesOption = None,
     pixel_scale: PixelScaleOption = None,
     pixel_range: PixelRangeOption = None,
     tta: Annotated[
         bool,
-        typer.Option("--flip-tta", help="Average the predictions for each image and its mirror image."),
+        typer.Option("--flip-tta", help="Average the probabilities of each image and its mirror image."),
     ] = False,
     out_folder: Annotated[
         Path | None,
@@ -87,19 +98,21 @@ def evaluate(
             "--out",
             metavar="DIR",
             file_okay=False,
-            help="The folder for figures, report.html and evaluation.json. Default: inside a run folder, named for the "
-            "split, or for data and split if the data are not those of the run; none for a file.",
+            help="Folder for figures, report.html and evaluation.json.",
+            show_default="in the run folder, named for the split (and for the data, if they are not those of the run); "
+            "nothing is written for a model file",
         ),
     ] = None,
     json: JsonOption = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace files in that folder that mien did not write.")
+        bool, typer.Option("--force", help="Overwrite files in the output folder that mien did not write.")
     ] = False,
     cache: CacheOption = True,
 ) -> None:
-    """Evaluate a model on one split.
+    """Evaluate a model on one split, or compare two models.
 
-    Prints accuracy with its interval, loss, F1 and the score without duplicates; figures and a report go into a folder.
+    Prints the accuracy with its 95% interval, loss, F1 scores and the accuracy without duplicate images. Writes figures
+    and a report to a folder. With two models, prints both and the differences between them.
     """
     from mien.cli.console_reporter import ConsoleReporter
     from mien.workflows.evaluate_model import EvaluateOptions, run_evaluation
@@ -111,7 +124,7 @@ def evaluate(
             labels, class_names, votes, cache, merge=merge or None, group=group, detect=detect or None
         ),
         model=ModelOptions(
-            class_names=model_labels, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
+            class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
         ),
         flip_tta=tta,
         out=out_folder,

@@ -14,7 +14,7 @@ from mien.cli.shared_options import (
     ClassNamesOption,
     LabelsOption,
     LicenseOption,
-    ModelLabelsOption,
+    ModelClassNamesOption,
     PixelRangeOption,
     PixelScaleOption,
     parse_pixel_range,
@@ -23,7 +23,7 @@ from mien.errors import ModelError
 
 EXAMPLES = examples(
     "mien export runs/mine --format int8 --data fer2013.csv",
-    "mien export theirs.h5 --format onnx --model-labels angry,disgust,fear,happy,sad,surprise,neutral",
+    "mien export theirs.h5 --format onnx --model-class-names angry,disgust,fear,happy,sad,surprise,neutral",
     "mien export small --out small.onnx",
     "mien export runs/mine --format tflite",
 )
@@ -35,8 +35,8 @@ def export(
         typer.Argument(
             metavar="MODEL",
             autocompletion=complete_models,
-            help="A .keras or .h5 file or a run folder. For int8 also a float32 .onnx file; for onnx and openvino also "
-            f"any .onnx file or {BUNDLED_HELP}.",
+            help="A run folder, a .keras or .h5 file, or for int8 a float32 .onnx file, or for onnx and openvino any "
+            f".onnx file or {BUNDLED_HELP}.",
         ),
     ],
     *,
@@ -57,8 +57,8 @@ def export(
                 "coreml",
                 "openvino",
             ),
-            help="onnx, int8 (a quantized ONNX file), h5, keras, tflite, tflite-int8 (LiteRT), saved-model (a folder), "
-            "tfjs (TensorFlow.js, a folder), coreml (Core ML, on macOS and Linux) or openvino.",
+            help="Format to write: onnx, int8 (quantized ONNX), h5, keras, tflite, tflite-int8 (LiteRT), saved-model "
+            "(TensorFlow), tfjs (TensorFlow.js), coreml (Core ML; macOS and Linux only) or openvino.",
         ),
     ] = "onnx",
     out_file: Annotated[
@@ -66,7 +66,8 @@ def export(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="The file to write. Default: in the run folder, or beside the model's file.",
+            help="File to write; a folder for saved-model and tfjs.",
+            show_default="in the run folder, or beside the model file",
         ),
     ] = None,
     data: Annotated[
@@ -75,28 +76,29 @@ def export(
             "--data",
             metavar="PATH",
             autocompletion=complete_data,
-            help="The images whose training split sets the ranges of int8 and tflite-int8. Default: drawn faces.",
+            help="Data whose training split calibrates int8 and tflite-int8.",
+            show_default="drawn faces",
         ),
     ] = "synthetic",
     labels: LabelsOption = None,
     class_names: ClassNamesOption = None,
-    model_labels: ModelLabelsOption = None,
+    model_class_names: ModelClassNamesOption = None,
     pixel_scale: PixelScaleOption = None,
     pixel_range: PixelRangeOption = None,
     license_: LicenseOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that mien did not write.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that mien did not write.")] = False,
     with_card: Annotated[
         bool,
         typer.Option(
-            "--with-card", help="Write a copy of an ONNX file with a model card inside; needs --model-labels."
+            "--with-card", help="Copy an ONNX file and add a model card; needs --model-class-names."
         ),
     ] = False,
     logits: Annotated[
         bool,
-        typer.Option("--logits", help="The ONNX file gives logits: add a softmax to the copy with a card."),
+        typer.Option("--logits", help="With --with-card: the ONNX file outputs logits, so add a softmax."),
     ] = False,
 ) -> None:
-    """Write a model in another format, with its card inside."""
+    """Export a model to another format, with its model card."""
     from mien.cli.console_reporter import ConsoleReporter
     from mien.workflows.export_model import ExportOptions, run_export
     from mien.workflows.options import DataOptions, ModelOptions
@@ -112,7 +114,7 @@ def export(
         data=data,
         reading=DataOptions(labels, class_names),
         model=ModelOptions(
-            class_names=model_labels, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
+            class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
         ),
         license=license_,
         force=force,

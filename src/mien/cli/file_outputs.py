@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
@@ -13,22 +10,22 @@ from mien.cli.console import err
 from mien.cli.prediction_output import Output, shown
 from mien.cli.sources import STDIN
 from mien.errors import DataError, MissingExtra
-from mien.ownership import free_name, guarding, made_of
+from mien.ownership import guarding
 from mien.wording import counted
+from mien.workflows.annotate import annotated_image
+from mien.workflows.copy_folder import CopyFolder, Original
+from mien.workflows.video_files import VideoChart, VideoCopy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
+    from mien.cli.prediction_output import Video
     from mien.cli.sources import Source
-    from mien.cli.video_output import Video
-    from mien.evaluation.figures.timeline import Timeline
     from mien.recognition.faces import Face
     from mien.recognition.image_batches import ImageResult
     from mien.recognition.recognizer import Recognizer
-    from mien.recognition.video.watching import Frame, VideoWriter
-
-_KEPT_SUFFIXES = {".png": frozenset({".jpg", ".jpeg", ".png", ".webp"}), ".mp4": frozenset({".mp4"})}
-"""Formats that a copy keeps, by the format used otherwise. Converted copies append the suffix: `video.webm.mp4`."""
+    from mien.recognition.video.watching import Frame
 
 
 class CopiesOutput(Output):
@@ -47,103 +44,69 @@ class CopiesOutput(Output):
     def __init__(self, folder: Path, sources: Sequence[Source], explainer: Recognizer | None = None) -> None:
         _require_folder(folder, "--save")
         _try_writing(folder)
-        self._folder = folder
+        self._folder = CopyFolder(folder, [source.name for source in sources])
         self._explainer = explainer
-        self._originals = {_identity(source.name) for source in sources} - {None}
-        self._taken: set[Path] = set()
-        self._run = secrets.token_hex(8)
-        self._writer: VideoWriter | None = None
-        self._timeline: Timeline | None = None
+        self._copy: VideoCopy | None = None
+        self._chart: VideoChart | None = None
 
     def image(self, source: Source, result: ImageResult) -> None:
         """Write the copy, in the format of the image if that is a common one."""
         from mien.images import write_image
-        from mien.recognition.drawing import draw_faces, draw_heat
 
-        if result.image is None:
-            return
-        image = result.image
-        for heat in self._explainer.explain(image, result.faces) if self._explainer else ():
-            image = draw_heat(image, heat.transform, heat.heat)
-        with self._copying(source, ".png") as path:
-            write_image(path, draw_faces(image, result.faces, legend=True))
+        if result.image is not None:
+            drawn = annotated_image(result.image, result.faces, self._explainer)
+            with self._folder.place(_original(source), ".png") as path:
+                write_image(path, drawn)
 
     def begin_video(self, video: Video) -> None:
         """Open the copy."""
-        from mien.recognition.video.watching import VideoWriter
-
-        if video.info is None:
+        if video.watched.info is None:
             return
-        size = video.info.width, video.info.height
+        original = _original(video.source)
         sound = None if video.source.kind == "webcam" else video.source.name
-        with self._copying(video.source, ".mp4") as path:
+        with self._folder.place(original, ".mp4") as path:
+            copy = VideoCopy(path, sound_from=sound, guard=partial(self._folder.recording, original))
             try:
-                self._writer = VideoWriter(path, video.info.fps / video.every, size, sound_from=sound)
+                copy.begin(video.watched.info, video.watched.every)
             except MissingExtra as error:
                 raise DataError(
                     f"{video.source.name}: no annotated copy of the video was written. {error}"
                 ) from error
-        self._writer.__enter__()
-        self._timeline = _new_timeline()
+        title = f"Expressions in {shown(video.source.below.name)}"
+        self._copy = copy
+        self._chart = VideoChart(title, partial(self._folder.place, original, ".png", chart=True))
 
-    def frame(self, video: Video, frame: Frame, faces: Sequence[Face]) -> None:
+    def frame(self, video: Video, frame: Frame, faces: Sequence[Face]) -> None:  # noqa: ARG002
         """Write the frame with its faces."""
-        from mien.recognition.drawing import draw_faces
-
-        if self._writer:
+        if self._copy and self._chart:
             try:
-                with made_of(self._origin(video.source)):
-                    self._writer.write(draw_faces(frame.image, faces), frame.seconds)
-            except Exception as error:
-                self.close(error)
+                self._copy.add(frame, faces)
+            except Exception:
+                self._copy = self._chart = None
                 raise
-        if self._timeline:
-            self._timeline.add(frame.seconds, faces)
+            self._chart.add(frame, faces)
 
     def end_video(self, video: Video) -> None:
         """Finish the copy and draw the chart."""
-        timeline, writer = self._timeline, self._writer
-        if writer and video.whole:
-            writer.finish_sound()
-        self.close()
-        if writer and writer.sound_problem:
-            problem = f"the annotated copy has no sound: {writer.sound_problem}."
-            err.print(shown(f"{video.source.name}: {problem}"))
-        if timeline and timeline.faces:  # empty after an early Ctrl-C, too
-            with self._copying(video.source, ".png", chart=True) as path:
-                _draw_chart(timeline, path, shown(video.source.below.name))
+        copy, chart = self._copy, self._chart
+        self._copy = self._chart = None
+        if copy is None or chart is None:
+            return
+        copy.end(whole=video.watched.whole)
+        if copy.problem:
+            err.print(shown(f"{video.source.name}: {copy.problem}."))
+        try:
+            chart.end(whole=video.watched.whole)
+        except MissingExtra as error:
+            err.print(f"No chart over time: {error}")
 
     def close(self, error: BaseException | None = None) -> None:
         """Finish the current copy, or remove it after an error."""
-        writer, self._writer, self._timeline = self._writer, None, None
-        if writer:
-            writer.__exit__(type(error) if error else None, error, None)
-
-    @contextmanager
-    def _copying(self, source: Source, suffix: str, *, chart: bool = False) -> Iterator[Path]:
-        """Yield the path for the copy or the chart of a source; a number is added if another file has the name."""
-        with made_of(self._origin(source)) as guard:
-            wanted = self._folder / _copy_name(source.below, suffix, chart=chart)
-            path = free_name(wanted, lambda at: self._is_free(at) and guard.allows(at))
-            self._taken.add(path)
-            yield path
-
-    def _is_free(self, path: Path) -> bool:
-        return path not in self._taken and _identity(path) not in self._originals
-
-    def _origin(self, source: Source) -> str:
-        """Return an identifier of a source; standard input and webcams are different in each run."""
-        live = source.name == STDIN or source.kind == "webcam"
-        return f"{source.name} {self._run}" if live else os.path.abspath(source.name)  # noqa: PTH100 - keeps links
-
-
-def _copy_name(below: Path, suffix: str, *, chart: bool) -> Path:
-    """Return the name of a copy: unchanged in the same format, else with the suffix of the new format appended."""
-    if chart and below.suffix.lower() == ".mp4":
-        return below.with_suffix(suffix)
-    if not chart and below.suffix.lower() in _KEPT_SUFFIXES[suffix]:
-        return below
-    return below.with_name(below.name + suffix)
+        copy, self._copy, self._chart = self._copy, None, None
+        if copy and error:
+            copy.close(error)
+        elif copy:
+            copy.end(whole=False)
 
 
 class RowsOutput(Output):
@@ -222,24 +185,5 @@ def _try_writing(folder: Path) -> None:
         ) from error
 
 
-def _identity(path: str | Path) -> tuple[int, int] | None:
-    """Return device and inode of a file, the same under every name; `None` if there is no such file."""
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _new_timeline() -> Timeline:
-    from mien.evaluation.figures.timeline import Timeline
-
-    return Timeline()
-
-
-def _draw_chart(timeline: Timeline, path: Path, name: str) -> None:
-    """Draw the chart of a video; without matplotlib, print why there is none."""
-    try:
-        timeline.plot(path, f"Expressions in {name}")
-    except MissingExtra as error:
-        err.print(f"No chart over time: {error}")
+def _original(source: Source) -> Original:
+    return Original(source.name, source.below, live=source.name == STDIN or source.kind == "webcam")

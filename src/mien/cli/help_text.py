@@ -1,87 +1,65 @@
-"""The text of `--help`: a column of names, a column of descriptions, and examples at the end."""
+"""The classes of the commands, the panels of `mien train`, and the examples at the end of `--help`.
+
+app.command("train", cls=TrainCommand, epilog=examples("mien train --data fer2013.csv"))
+"""
 
 from __future__ import annotations
 
 import inspect
-from copy import copy
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
+
+from mien.cli.help_layout import print_help
 
 _PANELS = {
     "Data": (
         "data", "labels", "class_names", "votes", "merge", "group", "shares", "split_seed", "detect", "keep_crops",
         "cache",
     ),
-    "Recipe (default: what the recipe says)": (
+    "Recipe": (
         "recipe", "epochs", "batch_size", "learning_rate", "schedule", "stopping_patience", "label_smoothing",
         "class_weights", "sampling", "loss", "focal_gamma", "select", "mixup", "precision", "seed", "joint",
     ),
-    "Fine-tuning (default: what the recipe says)": ("start", "freeze", "frozen_epochs", "trunk_rate"),
-    "Teachers and augmented copies (default: what the recipe says)": (
+    "Fine-tuning": ("start", "freeze", "frozen_epochs", "trunk_rate"),
+    "Teachers and augmented copies": (
         "teacher", "distillation_weight", "augmented_copies", "augmentation_cache",
     ),
     "Run": (
         "out_folder", "resume", "save_every", "kfold", "find_lr", "tensorboard", "mlflow", "mlflow_uri", "backend",
-        "devices", "hosts", "host_index", "license_", "cache",
+        "devices", "hosts", "host_index", "license_",
     ),
 }  # fmt: skip
 """The options of `mien train` by help panel."""
+
+_EXAMPLES = "Examples:"
 
 
 class Command(TyperCommand):
     """A command whose help fits 80 columns without truncating names, values, ranges and defaults of parameters."""
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the help is printed directly
         """Print the help."""
-        TyperCommand.format_help(_with_help_of_parameters(self, ctx), ctx, formatter)
+        print_help(self, ctx)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the parts of the usage line, such as `[OPTIONS] MODEL [OTHER]`."""
+        arguments = [one for one in self.get_params(ctx) if one.param_type_name == "argument"]
+        return [self.options_metavar or "", *map(_usage_of, arguments)]
 
 
 class Group(TyperGroup):
     """A command with subcommands, with the same help."""
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the help is printed directly
         """Print the help."""
-        TyperGroup.format_help(_with_help_of_parameters(self, ctx), ctx, formatter)
+        print_help(self, ctx)
 
 
-def _with_help_of_parameters(command: Any, ctx: Any) -> Any:
-    """Return a copy of a command with its parameters as shown in the help."""
-    parameters = [_in_help(one) for one in command.get_params(ctx)]
-    shown = copy(command)
-    shown.get_params = lambda _: parameters
-    return shown
-
-
-def _in_help(parameter: Any) -> Any:
-    """Return a copy of a parameter for the help, with all of its names and its value in one column."""
-    shown = copy(parameter)
-    low, high = getattr(shown, "min", None), getattr(shown, "max", None)
-    if low is not None or high is not None:
-        shown.help = f"{shown.help} {range_text(low, high)}"
-        shown.min = shown.max = None
-    if shown.param_type_name == "argument":
-        shown.display_type_rich = lambda ctx: None  # noqa: ARG005 - the metavar is its name
-        return shown
-    is_switch = bool(shown.secondary_opts)
-    names = ", ".join(sorted(shown.opts, key=len)) + "".join(f"/{name}" for name in shown.secondary_opts[:1])
-    value = "" if shown.is_flag else f" {shown.metavar or shown.name.upper()}"
-    if is_switch:
-        shown.help = f"{shown.help} \\[default: {'on' if shown.default else 'off'}]"
-        shown.show_default = False
-    shown.opts, shown.secondary_opts, shown.metavar = [f"{names}{value}"], [], ""
-    return shown
-
-
-def range_text(least: float | None, most: float | None) -> str:
-    """Format the range of a number in brackets, like a default.
-
-    >>> range_text(1, None), range_text(0, 1)
-    ('[1 or more]', '[0 to 1]')
-    """
-    if most is None:
-        return f"[{least:g} or more]"
-    return f"[{most:g} or less]" if least is None else f"[{least:g} to {most:g}]"
+def _usage_of(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper()
+    name = name if argument.nargs == 1 else f"{name}..."
+    return name if argument.required else f"[{name}]"
 
 
 class TrainCommand(Command):
@@ -102,4 +80,4 @@ def unwrapped(function: Any) -> str:
 
 def examples(*lines: str) -> str:
     """Return the examples at the end of a command's help, one per line."""
-    return "\n".join(["[bold]Examples[/]:", *(f"  {line}" for line in lines)])
+    return "\n".join([_EXAMPLES, *lines])

@@ -31,9 +31,10 @@ def model(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="[MODEL]",
+            metavar="MODEL",
             autocompletion=complete_models,
             help=f"A model file, a run folder or {BUNDLED_HELP}.",
+            show_default="the bundled model default",
         ),
     ] = "default",
     *,
@@ -90,7 +91,7 @@ def _read_keras_card(path: Path) -> ModelCard:
     if card is None:
         raise ModelError(
             f"{shown(path)}: expected a model card inside, found none, for mien did not write this file. Give it one "
-            f"with: mien export {shlex.quote(str(path))} --model-labels {EXAMPLE_LABELS} --format keras --out "
+            f"with: mien export {shlex.quote(str(path))} --model-class-names {EXAMPLE_LABELS} --format keras --out "
             "with-card.keras"
         )
     return card
@@ -98,7 +99,7 @@ def _read_keras_card(path: Path) -> ModelCard:
 
 def _lines(card: ModelCard) -> Iterator[tuple[str, str]]:
     spec = card.input
-    yield "takes", f"{spec.colour} faces of {spec.width}x{spec.height} pixels, {spec.low:g} to {spec.high:g}"
+    yield "takes", f"{spec.color} faces of {spec.width}x{spec.height} pixels, {spec.low:g} to {spec.high:g}"
     for answer in card.answers:
         yield "answers in", f"{answer.label_set}: {', '.join(answer.labels)}"
         for data, scores in answer.scores.items():
@@ -107,7 +108,7 @@ def _lines(card: ModelCard) -> Iterator[tuple[str, str]]:
     yield "trained on", card.training_data or "not stated"
     yield "recipe", _recipe(card.recipe)
     yield "made with", card.made_with or "not stated"
-    yield "license", card.licence
+    yield "license", card.license
     yield "limits", card.limits
 
 

@@ -2,11 +2,13 @@
 
 with_options("Choose another folder with `out`.")       # "Choose another folder with --out."
 with_options("Resume it with `resume=True`.")           # "Resume it with --resume."
+with_options("Use `resume=True, out=runs/a`.")          # "Use --resume --out runs/a."
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 
 _OPTIONS = {
@@ -14,21 +16,22 @@ _OPTIONS = {
     "storage_options": "--storage-option",
     "shares": "--split-shares",
     "teachers": "--teacher",
-    "model_class_names": "--model-labels",
 }
 """Options whose names differ from those of their parameters."""
 
 _PARAMETERS = {
-    "augment", "augmentation_cache", "augmented_copies", "backend", "class_names", "data", "distillation_weight",
-    "devices", "flip_tta", "force", "format", "group", "host_index", "hosts", "joint", "label_set", "learning_rate",
-    "license", "merge", "mlflow", "out", "pixel_range", "pixel_scale", "recipe", "resume", "split",
-    "split_seed", "tensorboard", "trust_model", "votes", "workers",
+    "augmentation_cache", "augmented_copies", "backend", "class_names", "data", "detect", "devices",
+    "distillation_weight", "flip_tta", "force", "format", "group", "host", "host_index", "hosts", "joint", "keep_crops",
+    "label_set", "learning_rate", "license", "merge", "mlflow", "model_class_names", "out", "pixel_range",
+    "pixel_scale", "port", "recipe", "resume", "split", "split_seed", "tensorboard", "trust_model", "votes", "workers",
 }  # fmt: skip
 """Parameters whose options have the same name."""
 
-_NAMED = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
+_NAMED = re.compile(r"`([a-z][a-z0-9_]*(?:=[^`]*)?)`")
+_NEXT = re.compile(r", (?=[a-z][a-z0-9_]*=)")
 
 OLD_OPTIONS = {
+    "--model-labels": "--model-class-names",
     "--labels": "--label-set",
     "--tta": "--flip-tta",
     "--licence": "--license",
@@ -51,13 +54,18 @@ def with_options(message: str) -> str:
 
 
 def _option(found: re.Match[str]) -> str:
-    name, value = found[1], found[2]
-    if name not in _PARAMETERS and name not in _OPTIONS:
-        return found[0]
-    option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
-    if value == "False":
-        return option.replace("--", "--no-", 1)
-    return option if value in {None, "True"} else f"{option} {value}"
+    options = []
+    for part in _NEXT.split(found[1]):
+        name, _, value = part.partition("=")
+        if name not in _PARAMETERS and name not in _OPTIONS:
+            return found[0]
+        option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+        if value == "False":
+            option = option.replace("--", "--no-", 1)
+        elif value not in {"", "True"}:
+            option = f"{option} {shlex.quote(value) if ' ' in value else value}"
+        options.append(option)
+    return " ".join(options)
 
 
 def with_current_names(arguments: Sequence[str]) -> list[str]:

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import mien.cli.predict_options as its
 from mien.cli.console import err, progress
+from mien.cli.console_reporter import ConsoleReporter
 from mien.cli.failures import Failures
 from mien.cli.prediction_model import open_recognizer
-from mien.cli.prediction_output import JsonOutput, Output, TextOutput, shown
+from mien.cli.prediction_output import JsonOutput, Output, TextOutput, Video, shown
 from mien.cli.shared_options import (
-    LabelsOption,
-    ModelLabelsOption,
+    ModelClassNamesOption,
     PixelRangeOption,
     PixelScaleOption,
+    PredictionLabelsOption,
     parse_pixel_range,
 )
 from mien.cli.skipped_files import PassedOver
 from mien.cli.sources import STDIN, Source, find_sources
-from mien.cli.video_output import Video
 from mien.errors import DataError, MienError
 from mien.ownership import guarding
 
@@ -29,10 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mien.images import ImageSource
-    from mien.recognition.faces import Face
     from mien.recognition.recognizer import Recognizer
-    from mien.recognition.video.decoder_pool import DecodedFrames
-    from mien.recognition.video.frames import Frame, Frames
 
 _STDIN_BYTES = 2**30
 """Maximum bytes read from standard input; no image is larger."""
@@ -56,22 +53,23 @@ def predict(
     every: its.EveryOption = 1,
     smoothing: its.SmoothingOption = 0.5,
     model: its.ModelOption = "default",
-    labels: LabelsOption = None,
-    model_labels: ModelLabelsOption = None,
+    labels: PredictionLabelsOption = None,
+    model_class_names: ModelClassNamesOption = None,
     pixel_scale: PixelScaleOption = None,
     pixel_range: PixelRangeOption = None,
 ) -> None:
-    """Detect the faces in images and videos and recognize their expressions.
+    """Recognize the expressions of the faces in images and videos.
 
-    An expression shows in a face; it does not tell what a person feels. Images stay on this machine.
+    An expression is what a face shows, not what a person feels. Images stay on this machine.
     """
     from mien.workflows.options import ModelOptions
+    from mien.workflows.watched_video import WatchedVideo
 
     if explain and save is None:
         raise DataError("--explain draws into annotated copies. Choose a folder for them with --save DIR.")
     passed_over = PassedOver()
     sources = find_sources(source, leave_out=save, passed_over=passed_over)
-    opening = ModelOptions(labels, model_labels, pixel_scale, parse_pixel_range(pixel_range))
+    opening = ModelOptions(labels, model_class_names, pixel_scale, parse_pixel_range(pixel_range))
     limits = {"max_faces": max_faces, "threads": threads, "min_confidence": min_confidence}
     recognizer = open_recognizer(model, opening, flip_tta=flip_tta, **limits)
     videos = [one for one in sources if one.kind != "image"]
@@ -84,8 +82,11 @@ def predict(
         )  # fmt: skip
         _predict_images(images, recognizer, outputs, failures)
         for video in videos:
-            watched = Video(video, every=every, min_confidence=min_confidence)
-            _predict_video(watched, recognizer, outputs, failures, smoothing=smoothing)
+            at = int(video.name) if video.kind == "webcam" else video.name
+            watched = WatchedVideo(
+                at, recognizer, every=every, reporter=_VideoReporter(), smoothing_seconds=smoothing
+            )
+            _predict_video(Video(video, watched), outputs, failures)
     if save and failures.any_left(len(sources)):
         err.print(f"Annotated copies are in {save}")
     failures.end(len(sources), passed_over.sentences())
@@ -186,14 +187,7 @@ def _counting(total: int) -> Iterator[Callable[[], None]]:
         yield count
 
 
-def _predict_video(
-    video: Video,
-    recognizer: Recognizer,
-    outputs: Sequence[Output],
-    failures: Failures,
-    *,
-    smoothing: float,
-) -> None:
+def _predict_video(video: Video, outputs: Sequence[Output], failures: Failures) -> None:
     def send(call: Callable[[Output], None], receivers: Sequence[Output]) -> list[Output]:
         """Call each output; return those that succeeded. A failed one receives no more of this video."""
         succeeded = []
@@ -203,52 +197,29 @@ def _predict_video(
                 succeeded.append(output)
         return succeeded
 
-    with ExitStack() as stack:
-        frames = _open_video(video, stack)
-        writing = send(lambda output: output.begin_video(video), outputs)
-        try:
-            for frame, faces in _watch_video(video, frames, recognizer, smoothing) if frames else ():
-                writing = send(lambda output: output.frame(video, frame, faces), writing)  # noqa: B023 - called at once
-        except MienError as error:
-            video.error = str(error)
-        except KeyboardInterrupt:
-            if video.source.kind != "webcam":
-                raise  # Ctrl-C is the normal end of a webcam
-        finally:
-            if video.error:
-                failures.add_input(video.error)
-            send(lambda output: output.end_video(video), writing)
-
-
-def _open_video(video: Video, stack: ExitStack) -> Frames | DecodedFrames | None:
-    """Open a video and return its frames, which the stack closes; on failure, set `video.error` and return `None`."""
-    from mien.recognition.video.decoder_pool import open_video
-
-    name = video.source.name
     try:
-        frames = open_video(int(name) if video.source.kind == "webcam" else name, every=video.every)
+        video.watched.open()
     except MienError as error:
         video.error = str(error)
-        return None
-    video.info = frames.info
-    stack.enter_context(frames)
-    return frames
+    writing = send(lambda output: output.begin_video(video), outputs)
+    try:
+        with closing(video.watched) as watched:
+            for frame, faces in () if video.error else watched:
+                writing = send(lambda output: output.frame(video, frame, faces), writing)  # noqa: B023 - called at once
+    except MienError as error:
+        video.error = str(error)
+    except KeyboardInterrupt:
+        if video.source.kind != "webcam":
+            raise  # Ctrl-C is the normal end of a webcam
+    finally:
+        if video.error:
+            failures.add_input(video.error)
+        send(lambda output: output.end_video(video), writing)
 
 
-def _watch_video(
-    video: Video, frames: Frames | DecodedFrames, recognizer: Recognizer, smoothing: float
-) -> Iterator[tuple[Frame, list[Face]]]:
-    from mien.recognition.video.watching import watch
+class _VideoReporter(ConsoleReporter):
+    """Print warnings about a video as they are, because they contain its name."""
 
-    with (
-        progress(f"Processing {shown(video.source.name)}") as report,
-        closing(watch(recognizer, frames, smoothing_seconds=smoothing)) as watched,
-    ):
-        for frame, faces in watched:
-            video.add(frame, faces)
-            yield frame, faces
-            if seconds := frames.info.seconds:
-                report(round(1000 * min(frame.seconds, seconds)), round(1000 * seconds))
-        video.whole = True
-    if frames.damage:
-        err.print(shown(frames.damage))
+    def warning(self, text: str) -> None:
+        """Print a warning."""
+        err.print(shown(text))

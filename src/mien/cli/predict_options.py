@@ -9,7 +9,7 @@ import typer
 
 from mien.cli.completion import complete_models
 from mien.cli.help_text import examples
-from mien.cli.shared_options import FLIP_TTA_HELP
+from mien.cli.shared_options import BUNDLED_HELP, FLIP_TTA_HELP
 
 EXAMPLES = examples(
     "mien predict photo.jpg",
@@ -23,7 +23,7 @@ SourceArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
-        help="Images, videos, folders, glob patterns, - for standard input, or 0 for the first webcam.",
+        help="Images, videos, folders or glob patterns; - for standard input, 0 for the first webcam.",
     ),
 ]
 ModelOption = Annotated[
@@ -31,8 +31,8 @@ ModelOption = Annotated[
     typer.Option(
         metavar="MODEL",
         autocompletion=complete_models,
-        help="A bundled model (default, tiny, small, large, ferplus, small-2026-11), a .onnx, .tflite, .keras or .h5 "
-        "file, a SavedModel folder, or a run folder.",
+        help=f"A .onnx, .tflite, .keras or .h5 file, a SavedModel folder, a run folder, or {BUNDLED_HELP}.",
+        show_default="the bundled model default",
     ),
 ]
 JsonOption = Annotated[
@@ -42,7 +42,8 @@ CsvOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Write one row per face to a .csv, .json, .jsonl or .parquet file. Default: no file.",
+        help="Write one row per face to a .csv, .json, .jsonl or .parquet file.",
+        show_default="no file",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -50,8 +51,9 @@ SaveOption = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Write annotated copies to this folder. Only earlier copies of the same input are replaced; if the name is "
-        "taken by another file, a number is added. Default: no copies.",
+        help="Write annotated copies to this folder. Earlier copies of the same input are overwritten; if the name is "
+        "taken by another file, a number is added.",
+        show_default="no copies",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -59,7 +61,7 @@ ExplainOption = Annotated[
     bool,
     typer.Option(
         "--explain",
-        help="Draw a heat map of the evidence for each expression into the copies of images (with --save).",
+        help="With --save: draw a heat map of the evidence for each expression into the copies of images.",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -67,7 +69,7 @@ ForceOption = Annotated[
     bool,
     typer.Option(
         "--force",
-        help="Replace the file of --csv even if mien did not write it.",
+        help="Overwrite the file of --csv even if mien did not write it.",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -75,7 +77,7 @@ ExcelSafeOption = Annotated[
     bool,
     typer.Option(
         "--excel-safe",
-        help="In the file of --csv, write an apostrophe before names that begin with = + - @, which spreadsheets run as "
+        help="With --csv: write an apostrophe before names that begin with =, +, - or @, which spreadsheets run as "
         "formulas.",
         rich_help_panel=_OUTPUT,
     ),
@@ -85,7 +87,8 @@ MaxFacesOption = Annotated[
     typer.Option(
         min=1,
         metavar="N",
-        help="Maximum number of faces per image or frame; the largest are kept. Default: all.",
+        help="Maximum number of faces per image or frame; the largest are kept.",
+        show_default="all",
         rich_help_panel=_FACES,
     ),
 ]
@@ -95,7 +98,7 @@ MinConfidenceOption = Annotated[
         min=0,
         max=1,
         metavar="X",
-        help="Label a face 'uncertain' if no expression has at least this probability. Its score and probabilities are "
+        help="Label a face 'uncertain' if no expression has at least this probability; its score and probabilities are "
         "kept.",
         rich_help_panel=_FACES,
     ),

@@ -7,25 +7,41 @@ does not depend on the number of images or the length of a video.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
 from mien.cli.console import out, write_out
-from mien.cli.video_output import seconds_of
 from mien.quoting import printable
 from mien.wording import counted
+from mien.workflows.track_summary import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mien.cli.sources import Source
-    from mien.cli.video_output import Video
     from mien.recognition.faces import Face
     from mien.recognition.image_batches import ImageResult
     from mien.recognition.video.watching import Frame
+    from mien.workflows.watched_video import WatchedVideo
 
 _NAME_WIDTH = 40
+
+
+@dataclass
+class Video:
+    """A video or webcam that is being processed.
+
+    Args:
+        source: the input.
+        watched: its frames and faces, and the summary of each track.
+        error: why it failed, if it did.
+    """
+
+    source: Source
+    watched: WatchedVideo
+    error: str | None = None
 
 
 class Output:
@@ -81,7 +97,7 @@ class TextOutput(Output):
 
     def begin_video(self, video: Video) -> None:
         """Print the name and size of the video."""
-        info = video.info
+        info = video.watched.info
         if info is None:
             return
         length = f", {clock(info.seconds)}" if info.seconds else ""
@@ -91,15 +107,16 @@ class TextOutput(Output):
 
     def end_video(self, video: Video) -> None:
         """Print one line per track, the longest first."""
-        if video.error and video.info is None:
+        if video.error and video.watched.info is None:
             return
-        out.print(f"  {counted(video.frames, 'frame')} processed, {counted(len(video.tracks), 'face')}")
-        for track in sorted(video.tracks.values(), key=lambda one: -one.frames)[:20]:
+        tracks = video.watched.tracks.values()
+        out.print(f"  {counted(video.watched.frames, 'frame')} processed, {counted(len(tracks), 'face')}")
+        for track in sorted(tracks, key=lambda one: -one.frames)[:20]:
             span = f"{clock(track.first)} to {clock(track.last)}"
             doubt = "" if track.label in track.shares else f"{track.label}: "
             out.print(f"  #{track.track:<4} {span:<16}  {doubt}{describe(track.shares, most=3)}")
-        if len(video.tracks) > 20:
-            out.print(f"  … and {len(video.tracks) - 20} more, shorter tracks")
+        if len(tracks) > 20:
+            out.print(f"  … and {len(tracks) - 20} more, shorter tracks")
 
     def _head(self) -> None:
         if not self._begun:
@@ -138,7 +155,7 @@ class JsonOutput(Output):
     def begin_video(self, video: Video) -> None:
         """Write the size of the video."""
         self._switch()
-        info = video.info
+        info = video.watched.info
         known = {
             "source": speakable(video.source.name),
             "width": info.width if info else None,
@@ -159,7 +176,7 @@ class JsonOutput(Output):
 
     def end_video(self, video: Video) -> None:
         """Write the summary of the tracks."""
-        rest = {"error": video.error, "tracks": [track.to_dict() for track in video.tracks.values()]}
+        rest = {"error": video.error, "tracks": [track.to_dict() for track in video.watched.tracks.values()]}
         write_out("], " + _dump(rest)[1:])
         self._open, self._count = False, 1
 

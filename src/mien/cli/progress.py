@@ -69,9 +69,10 @@ class TrainingDisplay:
         if what == "waiting":
             out.print("Waiting for another training, which computes the same augmented copies …")
             return
-        work = {"views": "augmented copies computed", "answers": "augmented copies shown to the teachers"}[
-            what
-        ]
+        work = {
+            "augmented_copies": "augmented copies computed",
+            "predictions": "augmented copies shown to the teachers",
+        }[what]
         if done == total:
             out.print(f"{total} {work}")
         elif self._redraw:

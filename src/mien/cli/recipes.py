@@ -27,17 +27,18 @@ def recipes(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]",
+            metavar="NAME",
             autocompletion=complete_recipes,
-            help="A recipe or the path of its JSON file, to show all of it. Default: list the recipes.",
+            help="A recipe, or the path of a JSON recipe, to show in full.",
+            show_default="list all recipes",
         ),
     ] = None,
     *,
     json: JsonOption = False,
 ) -> None:
-    """List the training recipes with their network, epochs, cost and expected score.
+    """List the training recipes: network, cost and expected score.
 
-    A JSON file of the fields that differ from a recipe, which it names as "base", is a recipe too:
+    A JSON file can change fields of a recipe, which it names as "base":
     {"base": "compact", "epochs": 20, "augmentation": {"rotation": 15}}.
     """
     from mien.training.builtin_recipes import RECIPES, find_recipe

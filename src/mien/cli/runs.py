@@ -26,7 +26,7 @@ _COLUMNS = (
 def runs(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="[DIR]", file_okay=False, help="The folder of run folders. Default: runs."),
+        typer.Argument(metavar="DIR", file_okay=False, help="Folder that contains run folders."),
     ] = Path("runs"),
     *,
     sort: Annotated[
@@ -34,15 +34,15 @@ def runs(
         typer.Option(
             metavar="BY",
             autocompletion=choices("time", "accuracy", "loss", "name"),
-            help="Order: time (the default, oldest first), accuracy, loss or name.",
+            help="Sort by time (oldest first), accuracy (best first), loss (lowest first) or name.",
         ),
     ] = "time",
     json: JsonOption = False,
 ) -> None:
-    """List the trainings in a folder: data, recipe, epochs, best scores and time.
+    """List the runs in a folder: data, recipe, best scores and time.
 
-    Scores are those of the epoch that is kept, on the validation split; test stands for PrivateTest, where mien evaluate
-    was run on it.
+    The scores are those of the selected epoch on the validation split. The column test is the accuracy on PrivateTest,
+    if mien evaluate was run on it.
     """
     from mien.workflows.list_runs import list_runs
 

@@ -13,18 +13,29 @@ from mien.cli.completion import complete_models
 from mien.cli.console import err
 from mien.cli.help_text import examples
 from mien.cli.option_names import with_options
-from mien.cli.shared_options import FLIP_TTA_HELP, parse_pixel_range
+from mien.cli.shared_options import (
+    BUNDLED_HELP,
+    DEFAULT_RANGE,
+    DEFAULT_SCALE,
+    FLIP_TTA_HELP,
+    MODEL_CLASS_NAMES_HELP,
+    OF_THE_CARD,
+    PIXEL_RANGE_HELP,
+    PIXEL_SCALE_HELP,
+    complete_pixel_ranges,
+    parse_pixel_range,
+)
 from mien.errors import MissingExtra
 
 _MEGABYTE = 1 << 20
-_MODEL = "Models of other programs"
+_MODEL = "Models from other programs"
 _IMAGES, _CONNECTIONS, _VIDEOS, _ACCESS = "Images", "Connections and time limits", "Videos", "Access"
 """The help panels of the options."""
 
 EXAMPLES = examples(
     "mien serve",
     "MIEN_API_KEY=$(openssl rand -hex 16) mien serve --host 0.0.0.0",
-    "mien serve --model theirs.tflite --model-labels angry,disgust,fear,happy,sad,surprise,neutral",
+    "mien serve --model theirs.tflite --model-class-names angry,disgust,fear,happy,sad,surprise,neutral",
 )
 
 
@@ -34,39 +45,42 @@ def serve(
         str,
         its.text(
             "model",
-            "A bundled model (default, tiny, small, large, ferplus), a .onnx or .tflite file or a run folder.",
+            f"A .onnx or .tflite file, a run folder or {BUNDLED_HELP}; other files with --trust-model.",
             value="MODEL",
             autocompletion=complete_models,
+            show_default="the bundled model default",
         ),
     ] = "default",
-    model_labels: Annotated[
+    model_class_names: Annotated[
         str | None,
         its.text(
-            "model-labels",
-            "The model's class names in index order, for a file without a model card. Default: those in its card.",
-            value="A,B,C",
+            "model-class-names",
+            MODEL_CLASS_NAMES_HELP,
+            value="A,B,...",
             panel=_MODEL,
+            show_default=OF_THE_CARD,
         ),
     ] = None,
     pixel_scale: Annotated[
         float | None,
         its.number(
             "pixel-scale",
-            "What pixel values 0 to 255 are multiplied by, for a file without a model card. Default: 1/255, or 1 for a "
-            "network with a rescaling layer.",
+            PIXEL_SCALE_HELP,
             value="X",
             kind=float,
             panel=_MODEL,
+            default=DEFAULT_SCALE,
         ),
     ] = None,
     pixel_range: Annotated[
         str | None,
         its.text(
             "pixel-range",
-            "The input values of black and white pixels, for a file without a model card. Default: what --pixel-scale "
-            "makes of them.",
+            PIXEL_RANGE_HELP,
             value="LOW,HIGH",
             panel=_MODEL,
+            autocompletion=complete_pixel_ranges,
+            show_default=DEFAULT_RANGE,
         ),
     ] = None,
     trust_model: Annotated[
@@ -75,7 +89,7 @@ def serve(
             "--trust-model",
             envvar="MIEN_TRUST_MODEL",
             show_envvar=False,
-            help="Also open Keras files and SavedModel folders, which can contain code. Default: they are refused.",
+            help="Also open Keras files and SavedModel folders, which can contain code.",
             rich_help_panel=_MODEL,
         ),
     ] = False,
@@ -89,7 +103,10 @@ def serve(
         int, its.number("port", "Port to listen on; 0 takes any free port.", least=0, most=65535)
     ] = 8000,
     workers: Annotated[
-        int, its.number("workers", "Number of processes; each loads the model and has these limits.")
+        int,
+        its.number(
+            "workers", "Number of worker processes; each loads the model, and the limits below apply to each."
+        ),
     ] = 1,
     flip_tta: Annotated[
         bool,
@@ -102,7 +119,9 @@ def serve(
     ] = True,
     threads: Annotated[
         int,
-        its.number("threads", "Images processed at once; 0 for one per core.", least=0, panel=_IMAGES),
+        its.number(
+            "threads", "Number of images processed at once; 0 for one per CPU core.", least=0, panel=_IMAGES
+        ),
     ] = 0,
     max_bytes: Annotated[
         int,
@@ -110,17 +129,25 @@ def serve(
     ] = 20 * _MEGABYTE,
     max_pixels: Annotated[
         int,
-        its.number("max-pixels", "Maximum size of an image or video frame.", value="PIXELS", panel=_IMAGES),
+        its.number(
+            "max-pixels",
+            "Maximum number of pixels of an image or video frame.",
+            value="PIXELS",
+            panel=_IMAGES,
+        ),
     ] = 50_000_000,
-    max_images: Annotated[int, its.number("max-images", "Maximum images per request.", panel=_IMAGES)] = 16,
+    max_images: Annotated[
+        int, its.number("max-images", "Maximum number of images per request.", panel=_IMAGES)
+    ] = 16,
     queue: Annotated[
-        int, its.number("queue", "Maximum images in flight; further requests get 503.", panel=_IMAGES)
+        int,
+        its.number("queue", "Maximum number of images in flight; further requests get 503.", panel=_IMAGES),
     ] = 64,
     held_bytes: Annotated[
         int,
         its.number(
             "held-bytes",
-            "Maximum size of all requests in flight; further ones get 503.",
+            "Maximum total size of the requests in flight; further requests get 503.",
             value="BYTES",
             panel=_IMAGES,
         ),
@@ -131,29 +158,36 @@ def serve(
     ] = 30.0,
     header_timeout: Annotated[
         float,
-        its.seconds(
-            "header-timeout", "Maximum time until the header of a request is received.", _CONNECTIONS
-        ),
+        its.seconds("header-timeout", "Maximum time to receive the header of a request.", _CONNECTIONS),
     ] = 10.0,
     body_timeout: Annotated[
         float,
-        its.seconds("body-timeout", "Maximum time until the body of a request is received.", _CONNECTIONS),
+        its.seconds("body-timeout", "Maximum time to receive the body of a request.", _CONNECTIONS),
     ] = 30.0,
     idle_timeout: Annotated[
-        float, its.seconds("idle-timeout", "Maximum time without a new byte of the body.", _CONNECTIONS)
+        float, its.seconds("idle-timeout", "Maximum time between two parts of the body.", _CONNECTIONS)
     ] = 10.0,
     write_timeout: Annotated[
         float,
         its.seconds(
-            "write-timeout", "Maximum time in which a caller reads nothing of its response.", _CONNECTIONS
+            "write-timeout",
+            "Maximum time in which a client reads nothing of its response; then the connection is closed.",
+            _CONNECTIONS,
         ),
     ] = 20.0,
     connections: Annotated[
-        int, its.number("connections", "Maximum connections; further ones get 503.", panel=_CONNECTIONS)
+        int,
+        its.number(
+            "connections", "Maximum number of open connections; further ones get 503.", panel=_CONNECTIONS
+        ),
     ] = 512,
     connections_per_caller: Annotated[
         int,
-        its.number("connections-per-caller", "Maximum connections from one address.", panel=_CONNECTIONS),
+        its.number(
+            "connections-per-caller",
+            "Maximum number of open connections from one address.",
+            panel=_CONNECTIONS,
+        ),
     ] = 128,
     max_video_bytes: Annotated[
         int,
@@ -166,51 +200,56 @@ def serve(
         ),
     ] = 100 * _MEGABYTE,
     max_video_frames: Annotated[
-        int, its.number("max-video-frames", "Maximum frames processed per video.", panel=_VIDEOS)
+        int, its.number("max-video-frames", "Maximum number of frames processed per video.", panel=_VIDEOS)
     ] = 9000,
     video_deadline: Annotated[
-        float, its.seconds("video-deadline", "Maximum time for a video; the rest is left out.", _VIDEOS)
+        float,
+        its.seconds(
+            "video-deadline", "Maximum time to process a video; the rest of it is left out.", _VIDEOS
+        ),
     ] = 600.0,
-    videos: Annotated[int, its.number("videos", "Videos processed at once.", panel=_VIDEOS)] = 1,
+    videos: Annotated[int, its.number("videos", "Number of videos processed at once.", panel=_VIDEOS)] = 1,
     video_memory: Annotated[
         int,
-        its.number("video-memory", "Maximum memory for decoding a video.", value="BYTES", panel=_VIDEOS),
+        its.number("video-memory", "Maximum memory to decode a video.", value="BYTES", panel=_VIDEOS),
     ] = 2048 * _MEGABYTE,
     api_key: Annotated[
         str | None,
         its.text(
             "api-key",
-            "Key that callers must send. Safer as the variable MIEN_API_KEY. Default: none is required.",
+            "Key that clients must send. The environment variable MIEN_API_KEY is safer: other users of the machine can "
+            "see the arguments of a command.",
             value="KEY",
             panel=_ACCESS,
+            show_default="no key is required",
         ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
         its.text(
             "allow-host",
-            "Host name that the service answers for besides localhost; repeatable. Needed behind a proxy. Default: "
-            "localhost only where only this machine can connect, else any name.",
+            "Host name under which clients reach the service, besides localhost; repeatable. Needed behind a proxy.",
             value="NAME",
             panel=_ACCESS,
+            show_default="none if --host is an address of this machine only; else any",
         ),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
         its.text(
             "allow-origin",
-            "Origin whose web pages may use the service (CORS), such as https://app.example.org; repeatable. "
-            "Default: none.",
+            "Origin whose web pages may use the service (CORS), such as https://app.example.org; repeatable.",
             value="ORIGIN",
             panel=_ACCESS,
+            show_default="none",
         ),
     ] = None,
 ) -> None:
     """Start the web page and the HTTP API on this machine.
 
-    Images and videos are processed in memory and not stored; nothing is sent elsewhere.
+    Images and videos are processed in memory and not stored, and nothing is sent to other machines.
 
-    Each option is also an environment variable: --max-bytes is MIEN_MAX_BYTES.
+    Every option can also be set by an environment variable: MIEN_MAX_BYTES sets --max-bytes.
     """
     options = dict(locals())  # the settings by name
     its.check_variables(signature(serve).parameters)

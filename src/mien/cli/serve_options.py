@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mien.cli.help_text import range_text
 from mien.errors import DataError, MienError
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 _TYPO = 0.87  # minimum similarity of two names for one to count as a misspelling of the other
 
 FORMER = {
+    "model-class-names": "model-labels",
     "max-images": "max-pictures",
     "max-video-bytes": "max-film-bytes",
     "max-video-frames": "max-film-frames",
@@ -36,6 +36,7 @@ def number(
     least: int = 1,
     most: int | None = None,
     panel: str | None = None,
+    default: str | None = None,
 ) -> Any:
     """Return a numeric option, which can also be set by an environment variable.
 
@@ -47,6 +48,7 @@ def number(
         least: minimum of an `int`.
         most: maximum of an `int`; `None` for no maximum.
         panel: its help panel.
+        default: the default as shown in the help; by default its value.
 
     Raises:
         MienError: On parsing, if the value is not a number or out of bounds; Typer would reword a ValueError.
@@ -67,14 +69,16 @@ def number(
             )
         return found
 
-    former = FORMER.get(name)
     return typer.Option(
-        envvar=[variable(one) for one in (name, former) if one] if former else main,
+        envvar=variables(name),
         show_envvar=False,
         metavar=value,
         parser=read,
-        help=told if kind is float else f"{told} {range_text(least, most)}",
+        min=None if kind is float else least,
+        max=most,
+        help=told,
         rich_help_panel=panel,
+        show_default=True if default is None else default,
     )
 
 
@@ -86,7 +90,7 @@ def seconds(name: str, told: str, panel: str) -> Any:
 def text(name: str, told: str, *, value: str, panel: str | None = None, **settings: Any) -> Any:
     """Return a text option, which can also be set by an environment variable."""
     return typer.Option(
-        envvar=variable(name),
+        envvar=variables(name),
         show_envvar=False,
         metavar=value,
         help=told,
@@ -98,6 +102,11 @@ def text(name: str, told: str, *, value: str, panel: str | None = None, **settin
 def variable(name: str) -> str:
     """Return the name of an option's environment variable."""
     return f"MIEN_{name.upper().replace('-', '_')}"
+
+
+def variables(name: str) -> list[str]:
+    """Return the names of an option's environment variable: the current one, and the former one if there is one."""
+    return [variable(one) for one in (name, FORMER.get(name)) if one]
 
 
 def check_variables(names: Iterable[str]) -> None:

@@ -7,15 +7,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.class_names import CLASS_ORDERS
 from mien.cli.completion import choices, complete_data, complete_models
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
     from mien.workflows.options import DataOptions
 
-BUNDLED_HELP = "a bundled name (default, tiny, small, large, ferplus, large-ferplus, small-2026-11)"
+BUNDLED_HELP = "a bundled model (default, tiny, small, large, ferplus, large-ferplus, small-2026-11)"
 
-FLIP_TTA_HELP = "Average the probabilities of each face and its mirror image: more accurate, half as fast."
+FLIP_TTA_HELP = (
+    "Average the probabilities of each face and its mirror image: more accurate, but half as fast."
+)
+
+DATA_HELP = (
+    "A folder with one subfolder of images per class, or a .zip or .tar archive of it; a table such as fer2013.csv "
+    "(.csv or .tsv, also compressed); a .parquet or .npz file; or synthetic[:N[:SEED]] for N drawn faces."
+)
+
+MODEL_CLASS_NAMES_HELP = "Class names of the model in index order, for a file without a model card."
+PIXEL_SCALE_HELP = (
+    "Factor that maps pixel values 0 to 255 to the model's input, for a file without a model card."
+)
+PIXEL_RANGE_HELP = (
+    "Input values of black and white pixels, such as -1,1, for a file without a model card; imagenet stands for "
+    "normalization by the mean and standard deviation of ImageNet."
+)
+OF_THE_CARD = "from the model card"
+DEFAULT_SCALE = "1/255; 1 for a network with a rescaling layer"
+DEFAULT_RANGE = "0 and 255 times --pixel-scale"
+
+complete_pixel_ranges = choices("imagenet", "-1,1", "0,1", "0,255")
 
 ModelArgument = Annotated[
     str,
@@ -31,9 +53,8 @@ DataOption = Annotated[
         "--data",
         metavar="PATH",
         autocompletion=complete_data,
-        help="A folder of images in folders named for their classes, an archive of it, a table (FER2013's .csv or "
-        "another, also packed), Parquet or .npz, or synthetic[:N[:SEED]] for drawn faces. "
-        "Default: drawn faces.",
+        help=DATA_HELP,
+        show_default="drawn faces",
     ),
 ]
 LabelsOption = Annotated[
@@ -44,9 +65,19 @@ LabelsOption = Annotated[
         autocompletion=choices(
             "fer2013", "ferplus", "fused", "affectnet7", "affectnet8", "rafdb", "ckplus", "jaffe"
         ),
-        help="The label set: fer2013, ferplus, affectnet7, affectnet8, rafdb, ckplus, jaffe, or fused for a bundled "
-        "model. Default: the classes of the data. A bundled model predicts in fused by default: seven classes "
-        "learned from FER2013's labels and FER+'s votes; fer2013 and ferplus are the strict predictions.",
+        help="Label set: fer2013, ferplus, affectnet7, affectnet8, rafdb, ckplus or jaffe.",
+        show_default="the classes of the data",
+    ),
+]
+PredictionLabelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--label-set",
+        metavar="NAME",
+        autocompletion=choices("fused", "fer2013", "ferplus"),
+        help="Label set of the predictions, of those that the model supports. The bundled models support fused (seven "
+        "classes learned from FER2013's labels and FER+'s votes), fer2013 and ferplus.",
+        show_default="the main label set of the model; fused for the bundled models",
     ),
 ]
 ClassNamesOption = Annotated[
@@ -54,10 +85,11 @@ ClassNamesOption = Annotated[
     typer.Option(
         "--class-names",
         metavar="NAMES",
-        autocompletion=choices("rafdb", "affectnet7", "affectnet8", "fer2013", "ferplus"),
-        help="What the class numbers of folders or labels mean: rafdb, affectnet7, affectnet8, ckplus, fer2013, "
-        "ferplus, or names in index order (a,b,c); '-' leaves the images of a number out. Where labels are words: the "
-        "classes to use, in order. Default: what the data says.",
+        autocompletion=choices(*CLASS_ORDERS),
+        help=f"Meaning of the class numbers in folder names or labels: {', '.join(CLASS_ORDERS)}, or names in index "
+        "order (a,b,c), where '-' leaves out the images of a number. If the labels are words: the classes to use, in "
+        "order.",
+        show_default="from the data",
     ),
 ]
 MergeOption = Annotated[
@@ -65,7 +97,8 @@ MergeOption = Annotated[
     typer.Option(
         "--merge",
         metavar="NEW=A,B",
-        help="Merge classes into one, for example happy=joy,laugh; repeatable. Default: none.",
+        help="Merge classes into one, for example happy=joy,laugh; repeatable.",
+        show_default="none",
     ),
 ]
 GroupOption = Annotated[
@@ -73,9 +106,10 @@ GroupOption = Annotated[
     typer.Option(
         "--group",
         metavar="BY",
-        help="Keep the images of a person or video in one split: 'folder' (the folder below that of the class), a "
-        "regular expression with one group that is found in the path, or the name of a column. Default: "
-        "images are independent.",
+        autocompletion=choices("folder"),
+        help="Keep the images of a person or video in one split. Group by folder (the folder below that of the class), "
+        "by a regular expression with one group that is found in the path, or by the column of that name.",
+        show_default="no groups",
     ),
 ]
 SharesOption = Annotated[
@@ -83,20 +117,25 @@ SharesOption = Annotated[
     typer.Option(
         "--split-shares",
         metavar="A,B,C",
-        help="For data without splits: percent of the images for training, validation and test, the same of each class. "
-        "Default: 70,15,15.",
+        help="For data without splits: percentages of the images of each class for training, validation and test.",
+        show_default="70,15,15",
     ),
 ]
 SplitSeedOption = Annotated[
     int | None,
     typer.Option(
-        "--split-seed", metavar="N", min=0, help="Seed of the division into these splits. Default: 0."
+        "--split-seed",
+        metavar="N",
+        min=0,
+        help="For data without splits: random seed of the division.",
+        show_default="0",
     ),
 ]
 DetectOption = Annotated[
     bool,
     typer.Option(
-        "--detect", help="The images are whole photos: find, align and crop the largest face in each."
+        "--detect",
+        help="Treat the images as whole photos: detect, align and crop the largest face in each.",
     ),
 ]
 KeepCropsOption = Annotated[
@@ -105,39 +144,37 @@ KeepCropsOption = Annotated[
         "--keep-crops",
         metavar="DIR",
         file_okay=False,
-        help="With --detect: a new folder for the crops. Default: they are not kept.",
+        help="With --detect: a new folder to save the crops to.",
+        show_default="not saved",
     ),
 ]
 VotesOption = Annotated[
     Path | None,
     typer.Option(
-        "--votes", metavar="PATH", help="The FER+ votes. Default: the file beside the table, if there is one."
+        "--votes",
+        metavar="PATH",
+        help="The FER+ votes: fer2013new.csv, or the folder that contains FER2013Train.",
+        show_default="searched beside the table",
     ),
 ]
-ModelLabelsOption = Annotated[
+ModelClassNamesOption = Annotated[
     str | None,
     typer.Option(
-        "--model-labels",
-        metavar="A,B,...",
-        help="The model's class names in index order, for a file without a model card. Default: those of the card.",
+        "--model-class-names", metavar="A,B,...", help=MODEL_CLASS_NAMES_HELP, show_default=OF_THE_CARD
     ),
 ]
 PixelScaleOption = Annotated[
     float | None,
-    typer.Option(
-        "--pixel-scale",
-        metavar="X",
-        help="What pixel values 0 to 255 are multiplied by, for a file without a model card. Default: 1/255, or 1 for "
-        "a network with a rescaling layer.",
-    ),
+    typer.Option("--pixel-scale", metavar="X", help=PIXEL_SCALE_HELP, show_default=DEFAULT_SCALE),
 ]
 PixelRangeOption = Annotated[
     str | None,
     typer.Option(
         "--pixel-range",
         metavar="LOW,HIGH",
-        help="The input values of black and white pixels, for a file without a model card: -1,1 for example, or "
-        "'imagenet' for the mean and standard deviation of ImageNet. Default: what --pixel-scale makes of them.",
+        autocompletion=complete_pixel_ranges,
+        help=PIXEL_RANGE_HELP,
+        show_default=DEFAULT_RANGE,
     ),
 ]
 LicenseOption = Annotated[
@@ -145,13 +182,20 @@ LicenseOption = Annotated[
     typer.Option(
         "--license",
         metavar="TEXT",
-        help="The license of the model, for its card. Default: 'not stated'.",
+        help="License of the model, for its model card.",
+        show_default="not stated",
     ),
 ]
 CacheOption = Annotated[
-    bool, typer.Option("--cache/--no-cache", help="Keep the arrays of a table for the next time.")
+    bool, typer.Option("--cache/--no-cache", help="Cache the images of a table for faster loading.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+HubArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="hf://USER/MODEL", help="The repository: hf://USER/MODEL or hf://USER/MODEL@REVISION."
+    ),
+]
 
 
 def parse_pixel_range(text: str | None) -> tuple[float, float] | None:

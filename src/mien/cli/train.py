@@ -26,6 +26,7 @@ from mien.wording import counted
 
 if TYPE_CHECKING:
     from mien.workflows.options import TrainOptions
+    from mien.workflows.run_plan import TrainingInterrupted
 
 EXAMPLES = its.EXAMPLES
 
@@ -83,9 +84,9 @@ def train(
 ) -> None:
     """Train a network and keep everything in a run folder.
 
-    Trains on the split Training and selects by PublicTest; PrivateTest is not used (evaluate on it once, at the end,
-    with mien evaluate). Ctrl-C stops cleanly; --resume continues exactly where a stopped or killed training was, with
-    the settings it was started with. The options that change the recipe default to the recipe's values.
+    Trains on the split Training and selects the epoch to keep on PublicTest. PrivateTest is not used: evaluate on it
+    once, at the end, with mien evaluate. Ctrl-C stops cleanly; --resume continues a stopped or killed training exactly
+    where it was, with the settings it was started with.
     """
     from mien.workflows.options import TrainOptions
 
@@ -122,7 +123,7 @@ def _cross_validate(data: str | None, options: TrainOptions, folds: int) -> None
         with files_count():
             done = run_cross_validation(data, options, folds, WithoutTables())
     except TrainingInterrupted as stop:
-        raise Stopped(f"{stop} The same command continues.") from None
+        raise Stopped(_how_to_continue(stop)) from None
     out.print("\nFold  images  accuracy  macro-F1")
     for fold, row in enumerate(done.folds, 1):
         out.print(f"{fold:>4}  {row['n']:>6,}  {row['accuracy']:>7.2%}  {row['macro_f1']:>8.4f}")
@@ -133,6 +134,13 @@ def _cross_validate(data: str | None, options: TrainOptions, folds: int) -> None
     out.print(
         f"The prediction for each image is in {done.folder / PREDICTIONS}, the scores are in {done.folder / SCORES}."
     )
+
+
+def _how_to_continue(stop: TrainingInterrupted) -> str:
+    """Return the message after Ctrl-C, with the command that continues."""
+    if stop.folder:
+        return f"{stop.happened} Resume with: mien train --resume --out {stop.folder}"
+    return f"{stop.happened} The same command {stop.effect}."
 
 
 def _find_rate(data: str | None, options: TrainOptions) -> None:
@@ -164,7 +172,7 @@ def _train(data: str | None, options: TrainOptions) -> None:
         with files_count():
             run = run_training(data, options, ConsoleReporter())
     except TrainingInterrupted as stop:
-        raise Stopped(str(stop)) from None
+        raise Stopped(_how_to_continue(stop)) from None
     if run.interrupted:
         raise Stopped(
             f"\nStopped after epoch {len(run.history)}. Resume with: mien train --resume --out {run.folder}"

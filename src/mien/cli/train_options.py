@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.completion import choices, complete_models, complete_recipes
+from mien.cli.completion import choices, complete_devices, complete_models, complete_recipes
 from mien.cli.help_text import examples
 
 EXAMPLES = examples(
@@ -17,25 +17,28 @@ EXAMPLES = examples(
     "mien train --resume --out runs/mine",
 )
 
+_OF_THE_RECIPE = "from the recipe"
+"""The default of an option that changes a setting of the recipe."""
+
 RecipeOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
         autocompletion=complete_recipes,
-        help="A recipe or the path of its JSON file; mien recipes lists them. Default: classic, or fine-tune with "
-        "--from.",
+        help="Recipe name (see mien recipes), or path of a JSON recipe.",
+        show_default="classic; with --from, fine-tune",
     ),
 ]
 EpochsOption = Annotated[
-    int | None, typer.Option(metavar="N", help="Maximum number of epochs. Default: the recipe's.")
+    int | None, typer.Option(metavar="N", help="Maximum number of epochs.", show_default=_OF_THE_RECIPE)
 ]
 BatchSizeOption = Annotated[
-    int | None, typer.Option(metavar="N", help="Batch size in images. Default: the recipe's.")
+    int | None, typer.Option(metavar="N", help="Batch size in images.", show_default=_OF_THE_RECIPE)
 ]
 LearningRateOption = Annotated[
     float | None,
     typer.Option(
-        metavar="X", help="Initial (plateau) or peak (cosine) learning rate. Default: the recipe's."
+        metavar="X", help="Initial (plateau) or peak (cosine) learning rate.", show_default=_OF_THE_RECIPE
     ),
 ]
 ScheduleOption = Annotated[
@@ -43,31 +46,37 @@ ScheduleOption = Annotated[
     typer.Option(
         metavar="NAME",
         autocompletion=choices("plateau", "cosine"),
-        help="Learning rate schedule: plateau or cosine. Default: the recipe's.",
+        help="Learning rate schedule: plateau or cosine.",
+        show_default=_OF_THE_RECIPE,
     ),
 ]
 StoppingPatienceOption = Annotated[
     int | None,
     typer.Option(
-        metavar="N", help="Epochs without a better score before training stops. Default: the recipe's."
+        metavar="N",
+        help="Stop after this many epochs without a better validation score.",
+        show_default=_OF_THE_RECIPE,
     ),
 ]
 LabelSmoothingOption = Annotated[
-    float | None, typer.Option(metavar="X", help="Label smoothing, 0 to 0.99. Default: the recipe's.")
+    float | None,
+    typer.Option(metavar="X", help="Label smoothing, 0 to 0.99.", show_default=_OF_THE_RECIPE),
 ]
 ClassWeightsOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
         autocompletion=choices("none", "balanced"),
-        help="none, or balanced: weight the loss by inverse class frequency. Default: the recipe's.",
+        help="Class weights of the loss: none, or balanced (inverse class frequency).",
+        show_default=_OF_THE_RECIPE,
     ),
 ]
 JointOption = Annotated[
     float | None,
     typer.Option(
         metavar="X",
-        help="Weight of a second head that learns the FER+ votes; 0 leaves it out. Default: the recipe's.",
+        help="Loss weight of a second head trained on the FER+ votes; 0 for no second head.",
+        show_default=_OF_THE_RECIPE,
     ),
 ]
 TeacherOption = Annotated[
@@ -75,14 +84,16 @@ TeacherOption = Annotated[
     typer.Option(
         metavar="MODEL",
         autocompletion=complete_models,
-        help="A model to learn from (ONNX, Keras, run folder or bundled); repeatable. Default: those of the recipe, "
-        "which are trained first.",
+        help="Model to distill from: an ONNX or Keras file, a run folder or a bundled model; repeatable.",
+        show_default="the teachers of the recipe, which are trained first",
     ),
 ]
 DistillationWeightOption = Annotated[
     float | None,
     typer.Option(
-        metavar="X", help="Share of each target that comes from the teachers, 0 to 1. Default: the recipe's."
+        metavar="X",
+        help="Share of each target that comes from the teachers' predictions, 0 to 1.",
+        show_default=_OF_THE_RECIPE,
     ),
 ]
 FromOption = Annotated[
@@ -91,24 +102,29 @@ FromOption = Annotated[
         "--from",
         metavar="MODEL",
         autocompletion=complete_models,
-        help="Fine-tune a Keras or ONNX file, run folder or bundled model, for any classes; or start from its "
-        "weights with another recipe of the same network.",
+        help="Fine-tune this model (a Keras or ONNX file, a run folder or a bundled model) for the classes of the data. "
+        "With --recipe: start from its weights; the network must be the same.",
+        show_default="random weights",
     ),
 ]
 FreezeOption = Annotated[
-    bool, typer.Option("--freeze", help="With --from: train the last layer only, on the trunk as it is.")
+    bool,
+    typer.Option("--freeze", help="With --from: train only the last layer; the others keep their weights."),
 ]
 FrozenEpochsOption = Annotated[
     int | None,
     typer.Option(
-        metavar="N", help="Epochs at the start in which only the last layer learns. Default: the recipe's."
+        metavar="N",
+        help="Number of epochs at the start in which only the last layer is trained.",
+        show_default=_OF_THE_RECIPE,
     ),
 ]
 TrunkRateOption = Annotated[
     float | None,
     typer.Option(
         metavar="X",
-        help="Learning rate of all other layers, as a share of that of the last one, 0 to 1. Default: the recipe's.",
+        help="Learning rate of all layers but the last, as a share of the learning rate, 0 to 1.",
+        show_default=_OF_THE_RECIPE,
     ),
 ]
 SelectOption = Annotated[
@@ -116,8 +132,9 @@ SelectOption = Annotated[
     typer.Option(
         metavar="NAME",
         autocompletion=choices("loss", "macro_f1", "last"),
-        help="The epoch to keep, and what early stopping watches: loss, macro_f1 (of the validation split) or last. "
-        "Default: the recipe's.",
+        help="How to choose the epoch to keep: the lowest loss or the highest macro_f1 on the validation split, or "
+        "last. Early stopping watches the same score.",
+        show_default=_OF_THE_RECIPE,
     ),
 ]
 SamplingOption = Annotated[
@@ -125,7 +142,8 @@ SamplingOption = Annotated[
     typer.Option(
         metavar="NAME",
         autocompletion=choices("shuffled", "balanced"),
-        help="shuffled: each image once per epoch; balanced: each class equally often. Default: the recipe's.",
+        help="shuffled: each image once per epoch; balanced: each class equally often.",
+        show_default=_OF_THE_RECIPE,
     ),
 ]
 LossOption = Annotated[
@@ -133,31 +151,40 @@ LossOption = Annotated[
     typer.Option(
         metavar="NAME",
         autocompletion=choices("cross_entropy", "focal"),
-        help="cross_entropy, or focal: weight down images that the network is sure of. Default: the recipe's.",
+        help="Loss function: cross_entropy, or focal, which gives less weight to images that are classified well.",
+        show_default=_OF_THE_RECIPE,
     ),
 ]
 FocalGammaOption = Annotated[
-    float | None, typer.Option(metavar="X", help="Strength of the focal loss. Default: 2.")
+    float | None,
+    typer.Option(
+        metavar="X",
+        help="Focusing parameter of the focal loss; 2 in the built-in recipes.",
+        show_default=_OF_THE_RECIPE,
+    ),
 ]
 KfoldOption = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="Cross-validate: N trainings, each tested on another part of the images; prints mean and spread. "
-        "Default: one training.",
+        help="Cross-validate: train N times, test each time on another fold of the images, and print mean and standard "
+        "deviation of the scores.",
+        show_default="off",
     ),
 ]
 FindLrOption = Annotated[
     bool,
     typer.Option(
-        "--find-lr", help="Do not train: try rising learning rates, plot the loss, and suggest one."
+        "--find-lr",
+        help="Run a learning rate range test instead of a training: plot the loss and suggest a learning rate.",
     ),
 ]
 AugmentedCopiesOption = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="Precomputed augmented copies per image; 0 augments while it trains. Default: the recipe's.",
+        help="Precomputed augmented copies per image; 0 to augment during training.",
+        show_default=_OF_THE_RECIPE,
     ),
 ]
 AugmentationCacheOption = Annotated[
@@ -165,62 +192,74 @@ AugmentationCacheOption = Annotated[
     typer.Option(
         metavar="DIR",
         file_okay=False,
-        help="Where they are kept, with the teachers' predictions, for other runs too. Default: in the run folder.",
+        help="Folder for the augmented copies and the teachers' predictions for them; other runs on the same images "
+        "reuse them.",
+        show_default="in the run folder until the training ends",
     ),
 ]
 MixupOption = Annotated[
-    float | None, typer.Option(metavar="X", help="Alpha of mixup; 0 turns it off. Default: the recipe's.")
+    float | None,
+    typer.Option(metavar="X", help="Mixup alpha; 0 turns mixup off.", show_default=_OF_THE_RECIPE),
 ]
 PrecisionOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
         autocompletion=choices("float32", "bfloat16"),
-        help="Compute in float32 or bfloat16; the saved model is float32. Default: the recipe's.",
+        help="Precision of the computation: float32 or bfloat16. The saved model is float32.",
+        show_default=_OF_THE_RECIPE,
     ),
 ]
 SeedOption = Annotated[
-    int | None, typer.Option(metavar="N", help="Seed of all randomness. Default: the recipe's.")
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Random seed of the initial weights, the order of the images, augmentation and dropout.",
+        show_default=_OF_THE_RECIPE,
+    ),
 ]
 OutOption = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        metavar="RUN",
+        metavar="DIR",
         file_okay=False,
-        help="The run folder. Default: runs/RECIPE-LABELS-seedN.",
+        help="The run folder.",
+        show_default="runs/RECIPE-LABELS-seedN",
     ),
 ]
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Resume the training in the run folder where it stopped.")
+    bool, typer.Option("--resume", help="Resume the training in the run folder from its last checkpoint.")
 ]
 SaveEveryOption = Annotated[
     float | None,
     typer.Option(
-        metavar="SECONDS", min=0, help="Minimum seconds between two checkpoints. Default: 0, every epoch."
+        metavar="SECONDS",
+        min=0,
+        help="Minimum time between two checkpoints.",
+        show_default="0, after every epoch",
     ),
 ]
 TensorboardOption = Annotated[
     bool | None,
     typer.Option(
         "--tensorboard/--no-tensorboard",
-        help="Write logs for TensorBoard into the folder tensorboard of the run folder. Needs the extra tensorboard. "
-        "View all runs with: tensorboard --logdir runs",
+        help="Log to TensorBoard, in the folder tensorboard of the run folder. Needs the extra tensorboard.",
     ),
 ]
 MlflowOption = Annotated[
     bool | None,
     typer.Option(
         "--mlflow/--no-mlflow",
-        help="Log settings and scores with MLflow, to the address of --mlflow-uri. Needs the package mlflow.",
+        help="Log settings and scores to MLflow (see --mlflow-uri). Needs the package mlflow.",
     ),
 ]
 MlflowUriOption = Annotated[
     str | None,
     typer.Option(
         metavar="URI",
-        help="Tracking URI of MLflow, such as http://127.0.0.1:5000; turns --mlflow on. Default: the environment "
-        "variable MLFLOW_TRACKING_URI, else the file mlflow.db in the run folder.",
+        help="MLflow tracking URI, such as http://127.0.0.1:5000; turns --mlflow on.",
+        show_default="MLFLOW_TRACKING_URI, else mlflow.db in the run folder",
     ),
 ]
 BackendOption = Annotated[
@@ -228,23 +267,34 @@ BackendOption = Annotated[
     typer.Option(
         metavar="NAME",
         autocompletion=choices("tensorflow", "jax", "torch"),
-        help="The Keras backend: tensorflow, jax or torch. Default: the one that is installed.",
+        help="Keras backend: tensorflow, jax or torch.",
+        show_default="the installed one",
     ),
 ]
 DevicesOption = Annotated[
     str | None,
     typer.Option(
-        metavar="N|all", help="Devices to train on, with JAX; they share each batch evenly. Default: one."
+        metavar="N|all",
+        autocompletion=complete_devices,
+        help="Number of devices per host to train on; each batch is divided evenly among them. Needs the JAX backend.",
+        show_default="1",
     ),
 ]
 HostsOption = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT,HOST,...",
-        help="Hosts that train together, with JAX; the others meet at the first. Run the same command on each, with "
-        "the same files. Default: this one alone.",
+        help="Hosts to train on; they connect to the first. Run the same command with the same files on each. Needs the "
+        "JAX backend.",
+        show_default="this host only",
     ),
 ]
 HostIndexOption = Annotated[
-    int | None, typer.Option(metavar="I", min=0, help="Place of this host in --hosts, from 0. No default.")
+    int | None,
+    typer.Option(
+        metavar="I",
+        min=0,
+        help="Index of this host in --hosts, from 0; required with --hosts.",
+        show_default="none",
+    ),
 ]

@@ -41,7 +41,7 @@ class ClassMap:
 
 
 def parse_merge(given: Any) -> Merge:
-    """Parse the value of `--merge`: names that are merged into one class.
+    """Parse the option `merge`: names that are merged into one class.
 
     Args:
         given: `"happy=joy,laugh"`, a sequence of such texts, or `{"happy": ["joy", "laugh"]}`.
@@ -170,7 +170,7 @@ def _by_names(renamed: Mapping[str, str], class_names: tuple[str, ...], source: 
     if missing := [name for i, name in enumerate(class_names) if i not in there]:
         raise DataError(
             f"{source}: expected the class names to be among {_listed(renamed)}, got "
-            f"{', '.join(map(quote, missing[:_LISTED]))}. Correct class_names, or leave them out to use all classes."
+            f"{', '.join(map(quote, missing[:_LISTED]))}. Correct `class_names`, or leave it out to use all classes."
         )
     _require_some(chosen, source)
     known = find_label_set(class_names)
@@ -186,8 +186,8 @@ def _index_in(word: str, label_set: LabelSet, source: str) -> int | None:
     if index is None:
         raise DataError(
             f"{source}: found the class {quote(word)}, which is none of the classes of {label_set.name} "
-            f"({_listed(label_set.classes)}). Leave the label set out to use the classes of the data, merge it into "
-            "another class, or give class_names without it."
+            f"({_listed(label_set.classes)}). Leave `label_set` out to use the classes of the data, merge it into "
+            "another class with `merge`, or give `class_names` without it."
         )
     return index
 
@@ -207,8 +207,8 @@ def _notes(chosen: LabelSet, classes: Sequence[str]) -> tuple[str, ...]:
         return ()
     what = "is" if len(strange) == 1 else "are"
     note = (
-        f"{' and '.join(map(quote, strange))} {what} not a usual name of an expression and became a class of the data's "
-        f"own. If it is a spelling error, merge it: --merge CLASS={strange[0]}."
+        f"{' and '.join(map(quote, strange))} {what} not a usual name of an expression and became a class of its own. "
+        f" If it is a spelling error, merge it: `merge=CLASS={strange[0]}`."
     )
     return (note,)
 

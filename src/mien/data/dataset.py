@@ -25,8 +25,11 @@ SPLITS = (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
 
 _LISTED = 8  # maximum number of file suffixes in one sentence
 
-UNLABELLED = -1
+UNLABELED = -1
 """The label of an image whose expression is not given, as in the competition's `test.csv`."""
+
+UNLABELLED = UNLABELED
+"""Former name of `UNLABELED`."""
 
 
 @dataclass(frozen=True)
@@ -180,9 +183,9 @@ class Dataset:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Index of the most probable class of each image, int64 (n,); `UNLABELLED` (-1) without a label."""
+        """Index of the most probable class of each image, int64 (n,); `UNLABELED` (-1) without a label."""
         labels: NDArray[np.int64] = self.targets.argmax(axis=1).astype(np.int64)
-        labels[self.targets.sum(axis=1) == 0] = UNLABELLED
+        labels[self.targets.sum(axis=1) == 0] = UNLABELED
         return labels
 
     def select(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Dataset:
@@ -224,6 +227,6 @@ class Dataset:
             here = labels[self.split == split]
             if here.size:
                 table[split] = {name: int((here == i).sum()) for i, name in enumerate(self.label_set.classes)}
-                if unlabelled := int((here == UNLABELLED).sum()):
-                    table[split]["unlabelled"] = unlabelled
+                if unlabeled := int((here == UNLABELED).sum()):
+                    table[split]["unlabelled"] = unlabeled
         return table

@@ -30,8 +30,8 @@ def split_digests(dataset: Dataset) -> dict[str, str]:
     Args:
         dataset: images of 48x48 pixels.
     """
-    labelled = dataset.targets.sum(axis=1) > 0
-    labels = np.where(labelled, dataset.targets.argmax(axis=1), 255).astype(np.uint8)
+    labeled = dataset.targets.sum(axis=1) > 0
+    labels = np.where(labeled, dataset.targets.argmax(axis=1), 255).astype(np.uint8)
     digests = {}
     for split in np.unique(dataset.split):
         inside = dataset.split == split

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, UNLABELLED
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, UNLABELED
 from mien.data.digests import images_digest
 from mien.data.inspection import group_ids, without_copies
 from mien.data.reading_options import SHARES
@@ -37,7 +37,7 @@ def divide(dataset: Dataset, shares: Sequence[float] = SHARES, seed: int = 0) ->
         DataError: If a class has too few images or groups to have one in each split with a share above 0.
     """
     labels = dataset.labels
-    known = labels != UNLABELLED
+    known = labels != UNLABELED
     wanted = np.asarray(shares, np.float64)
     place = _assign(dataset, wanted, seed)
     split = np.array(SPLITS)[place]
@@ -127,7 +127,7 @@ def _assign(dataset: Dataset, shares: NDArray[np.float64], seed: int) -> NDArray
     classes = len(dataset.label_set)
     count = int(units.max()) + 1
     table = np.zeros((count, classes))  # images of each class in each unit
-    known = labels != UNLABELLED
+    known = labels != UNLABELED
     np.add.at(table, (units[known], labels[known]), 1)
     totals = table.sum(axis=0)
     target = shares[:, None] * totals[None, :]  # (parts, classes)

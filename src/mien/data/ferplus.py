@@ -103,7 +103,7 @@ def as_ferplus(dataset: Dataset) -> Dataset:
     """
     if dataset.votes is None:
         raise DataError(
-            f"{dataset.source}: expected a data set with the FER+ votes, found none. Name them with --votes PATH."
+            f"{dataset.source}: expected a data set with the FER+ votes, found none. Give them with `votes=PATH`."
         )
     from mien.data.inspection import copied_elsewhere
 

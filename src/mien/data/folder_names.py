@@ -46,8 +46,8 @@ def names_of_numbers(root: Path, folders: Sequence[Path], order: ClassOrder | No
         )
     if order is not None and not numbers and folders:
         raise DataError(
-            f"{root}: expected folders named by numbers, which class_names would name, found words "
-            f"({', '.join(sorted({folder.name for folder in folders})[:_LISTED])}). Leave class_names out."
+            f"{root}: expected folders named by numbers, which `class_names` would name, found words "
+            f"({', '.join(sorted({folder.name for folder in folders})[:_LISTED])}). Leave `class_names` out."
         )
     return {} if order is None else order.fit(numbers)
 
@@ -65,8 +65,8 @@ def class_words(root: Path, folders: Sequence[Path], order: ClassOrder | None) -
         number = numbers.get(folder)
         if number is not None and number not in names:
             raise DataError(
-                f"{folder}: class_names name the numbers {spell_numbers(names)} only. Name this one too, or leave its "
-                f"images out with {LEAVE_OUT!r} in its place."
+                f"{folder}: `class_names` names the numbers {spell_numbers(names)} only. Name this one too, or "
+                f"leave its images out with {LEAVE_OUT!r} in its place."
             )
         words[folder] = folder.name if number is None else names[number]
     return words
@@ -85,7 +85,7 @@ def find_label(folder: Path, label_set: LabelSet, names: Mapping[int, str]) -> i
         others = [
             other.name for other in BUNDLED_LABEL_SETS.values() if parse_word(folder.name, other) is not None
         ]
-        choose = f", or choose the label set {others[0]} (--label-set {others[0]})" if others else ""
+        choose = f", or choose `label_set={others[0]}`, which has it" if others else ""
         raise DataError(
             f"{folder}: expected a folder named for one of the labels {', '.join(label_set.classes)}, "
             f"got {quote(folder.name)}. Rename it or move it away{choose}."
@@ -93,14 +93,14 @@ def find_label(folder: Path, label_set: LabelSet, names: Mapping[int, str]) -> i
     name = names.get(number)
     if name is None:
         raise DataError(
-            f"{folder}: class_names name the numbers {spell_numbers(names)} only. Name this one too, or leave its "
-            f"images out with {LEAVE_OUT!r} in its place."
+            f"{folder}: `class_names` names the numbers {spell_numbers(names)} only. Name this one too, or "
+            f"leave its images out with {LEAVE_OUT!r} in its place."
         )
     if name == LEAVE_OUT:
         return None
     label = parse_word(name, label_set)
     if label is None:
         raise DataError(
-            f"{folder}: class_names call this {quote(name)}, {lacking(name, label_set, numbered=True)}"
+            f"{folder}: `class_names` calls this {quote(name)}, {lacking(name, label_set, numbered=True)}"
         )
     return label

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, UNLABELLED
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, UNLABELED
 from mien.data.requirements import require_classes, require_splits, require_trainable
 from mien.errors import DataError
 
@@ -224,7 +224,7 @@ def hold_out(dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> Dataset:
     ids = group_ids(dataset.images[training])
     labels = dataset.labels[training]
     mixed = _labels_differ(ids, labels + 1)  # a copy without a label counts as a different label here
-    movable = ~mixed[ids] & (labels != UNLABELLED)
+    movable = ~mixed[ids] & (labels != UNLABELED)
     rng = np.random.default_rng(seed)
     moved = np.zeros(len(training), np.bool_)
     for label in range(len(dataset.label_set)):
@@ -269,8 +269,8 @@ def _labels_differ(ids: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray
     """Return for each group whether its images have different labels; images without a label are ignored."""
     count = int(ids.max(initial=-1)) + 1
     lowest = np.full(count, np.iinfo(np.int64).max)
-    highest = np.full(count, UNLABELLED, np.int64)
-    known = labels != UNLABELLED
+    highest = np.full(count, UNLABELED, np.int64)
+    known = labels != UNLABELED
     np.minimum.at(lowest, ids[known], labels[known])
     np.maximum.at(highest, ids[known], labels[known])
     return np.asarray(lowest < highest)

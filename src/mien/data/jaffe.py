@@ -1,7 +1,7 @@
 """Read JAFFE as published: a folder of images whose names contain person and expression, such as `KA.AN1.39.tiff`.
 
 It has ten women and seven expressions (Lyons et al. 1998, https://doi.org/10.5281/zenodo.3451524). The first part of a
-name is the person, so `--group '^(..)'` keeps the images of a person in one split.
+name is the person, so the option `group="^(..)"` keeps the images of a person in one split.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def fetch(
     folder = None if destination is None else _make_folder(Path(destination))
     for source in _SOURCES:
         if folder is not None and (there := folder / source.file).is_file():
-            say(f"{there} is there already: nothing to fetch.")
+            say(f"{there} exists already; nothing is downloaded.")
             _check(there, load, say)
             return there
     table = _download(downloader or _import_kagglehub(), say)
@@ -157,7 +157,7 @@ def _find_table(came: Path, name: str) -> Path:
         return came
     found = sorted(came.rglob(name))
     if not found:
-        raise DataError(f"no {name} came")
+        raise DataError(f"the download has no {name}")
     return found[0]
 
 
@@ -202,11 +202,13 @@ def _copy(table: Path, folder: Path, say: Callable[[str], object]) -> Path:
     """Copy the table to a temporary file and rename it, so that it is complete or absent."""
     target = folder / table.name
     if os.path.lexists(target):  # not a regular file, because that would have been found before
-        raise DataError(f"{target}: FER2013 came, but something else is there already. Move it away.")
+        raise DataError(f"{target}: FER2013 was downloaded, but something else has this name. Move it away.")
     try:
         with replacing(target) as aside, table.open("rb") as source, open_without_links(aside) as file:
             shutil.copyfileobj(source, file)
     except OSError as error:
-        raise DataError(f"{target}: FER2013 came but cannot be written there ({error.strerror}).") from error
+        raise DataError(
+            f"{target}: FER2013 was downloaded, but cannot be written here ({error.strerror})."
+        ) from error
     say(f"Copied to {target}.")
     return target

@@ -74,7 +74,7 @@ def map_to(dataset: Dataset, label_set: LabelSet) -> tuple[Dataset, LabelMapping
         raise DataError(
             f"{dataset.source}: expected data with two or more of the model's classes "
             f"({', '.join(label_set.classes[:10])}), found {', '.join(dataset.label_set.classes[:10])}. Name the "
-            "classes as the model does, or merge them into such."
+            "classes as the model does, or merge them into its classes with `merge`."
         )
     matrix = np.zeros((len(places), len(label_set)), np.float32)
     for old, place in enumerate(places):

@@ -15,6 +15,7 @@ from mien.data.table_files import find_tables, other_tables
 from mien.data.table_reading import find_votes, read_tables
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS, LabelSet, quote
+from mien.renamed import renamed_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,9 +37,10 @@ MOST_FACES = 1_000_000
 _MOST_WRAPPERS = 4
 
 
+@renamed_parameters(labels="label_set")
 def load(
     path: Any,
-    labels: str | LabelSet | None = None,
+    label_set: str | LabelSet | None = None,
     *,
     class_names: str | Sequence[str | None] | Mapping[Any, Any] | None = None,
     merge: str | Sequence[str] | Mapping[str, Sequence[str]] | None = None,
@@ -59,7 +61,7 @@ def load(
             folder of JAFFE; Parquet files of images; an `.npz` file; a folder of sheets (see `mien.data.image_sheets`);
             or `synthetic`, `synthetic:N` or `synthetic:N:SEED` for N drawn faces. Also a data frame, a dict of arrays,
             or a tuple `(images, labels)` or `(images, labels, splits)`.
-        labels: the label set: a name of `mien.labels.LABEL_SETS` or a `LabelSet`; by default the classes of the data,
+        label_set: the label set: a name of `mien.labels.LABEL_SETS` or a `LabelSet`; by default the classes of the data,
             or the known label set that has exactly these classes.
         class_names: the meaning of class numbers in folder names or labels, because every data set has its own
             order: `rafdb`, `affectnet7`, `affectnet8`, `ckplus`, `fer2013` or `ferplus`; the names in the
@@ -86,7 +88,7 @@ def load(
     Raises:
         DataError: If the path does not exist, or the data or an argument are invalid.
     """
-    options = read_options(labels, class_names, merge, group, crop)
+    options = read_options(label_set, class_names, merge, group, crop)
     wanted = None if shares is None else parse_shares(shares)
     dataset = _read(path, options, votes, cache=cache, progress=progress)
     if wanted is None or dataset.divided:
@@ -99,10 +101,12 @@ def _read(path: Any, options: ReadOptions, votes: Any, *, cache: bool, progress:
     if spec.partition(":")[0] == SYNTHETIC:
         if options.class_names is not None or options.merge:
             raise DataError(
-                "Drawn faces have the classes of FER2013 or FER+. Leave class_names and merge out."
+                "Drawn faces have the classes of FER2013 or FER+. Leave `class_names` and `merge` out."
             )
         if votes is not None:
-            raise DataError("The FER+ votes belong to FER2013's table, not to drawn faces. Leave votes out.")
+            raise DataError(
+                "The FER+ votes belong to FER2013's table, not to drawn faces. Leave `votes` out."
+            )
         return _draw(spec, _drawn_label_set(options.label_set or FER2013))
     if not isinstance(path, str | os.PathLike):
         from mien.data.arrays import read_memory
@@ -127,7 +131,7 @@ def _read_file(
 
     other = is_parquet(place) or is_npz(place)
     if votes is not None and other:
-        raise DataError(f"{place}: the FER+ votes belong to FER2013's table. Leave votes out.")
+        raise DataError(f"{place}: the FER+ votes belong to FER2013's table. Leave `votes` out.")
     if is_parquet(place):
         return read_parquet([place], options, str(place), progress)
     if is_npz(place):
@@ -154,7 +158,7 @@ def _read_folder(
 
     if is_sheets(place):
         if votes is not None or options.class_names is not None:
-            raise DataError(f"{place}: its labels are words. Leave votes and class_names out.")
+            raise DataError(f"{place}: its labels are words. Leave `votes` and `class_names` out.")
         return read_sheets(place, options.label_set or FER2013)
     if tables := _descend_to_tables(place):
         dataset = read_tables(tables, place, options, votes, cache=cache, progress=progress)
@@ -162,7 +166,7 @@ def _read_folder(
         return replace(dataset, left_out=replace(dataset.left_out, tables=others)) if others else dataset
     if votes is not None:
         raise DataError(
-            f"{place}: the FER+ votes belong to FER2013's table, not to a folder of images. Leave votes out."
+            f"{place}: the FER+ votes belong to FER2013's table, not to a folder of images. Leave `votes` out."
         )
     if files := find_parquet(place):
         return read_parquet(files, options, str(place), progress)

@@ -89,7 +89,7 @@ class BoundedTar(tarfile.TarFile):
             if len(info.name) > _LONGEST_NAME:
                 raise UnpackError(
                     f"the archive: expected names of at most {_LONGEST_NAME:,} characters, got one of "
-                    f"{len(info.name):,}. Pack it anew."
+                    f"{len(info.name):,}. Create the archive again."
                 )
             yield info
 
@@ -100,7 +100,9 @@ class BoundedTar(tarfile.TarFile):
             UnpackError: If it is an extended header of an unusual size, or there are too many.
         """
         if size < 0:
-            raise UnpackError("the archive: expected members with sizes, got a negative one. Pack it anew.")
+            raise UnpackError(
+                "the archive: expected members with sizes, got a negative one. Create the archive again."
+            )
         if kind not in _EXTENDED:
             self.header_bytes = self.headers = 0
             return
@@ -111,7 +113,8 @@ class BoundedTar(tarfile.TarFile):
         if largest > _MOST_HEADER or self.headers > _MOST_IN_A_ROW:
             got = f"{self.headers:,} in a row" if self.headers > _MOST_IN_A_ROW else f"{largest:,}"
             raise UnpackError(
-                f"the archive: expected extended headers of at most {_MOST_HEADER:,} bytes, got {got}. Pack it anew."
+                f"the archive: expected extended headers of at most {_MOST_HEADER:,} bytes, got {got}. "
+                "Create the archive again."
             )
 
 
@@ -124,7 +127,7 @@ class _BoundedTarInfo(tarfile.TarInfo):
 
     def _refuse_sparse(self, *_: object) -> NoReturn:
         raise UnpackError(
-            "the archive: expected ordinary files, got a sparse one. Pack it anew without --sparse."
+            "the archive: expected ordinary files, got a sparse one. Create it again without sparse files."
         )
 
     _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse

@@ -11,7 +11,7 @@ import numpy as np
 
 from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
 from mien.data.classes import choose_classes
-from mien.data.dataset import TRAINING, UNLABELLED, Dataset, LeftOut
+from mien.data.dataset import TRAINING, UNLABELED, Dataset, LeftOut
 from mien.data.reading_options import NO_FACE
 from mien.data.splits import parse_split
 from mien.errors import DataError, MienError
@@ -131,7 +131,7 @@ class Records:
         training = {word for word, its in zip(words, split, strict=True) if word and its == TRAINING}
         if not present:
             wanted = options.label_set or FER2013
-            return wanted, np.full(len(words), UNLABELLED), notes
+            return wanted, np.full(len(words), UNLABELED), notes
         label_set = options.label_set if numbers else options.label_set_for_words
         complete = self.fer2013 and numbers and set(present) <= set(FER2013.classes) and not options.merge
         if complete and label_set is None and (not training or training >= set(FER2013.classes)):
@@ -144,7 +144,7 @@ class Records:
             merge=options.merge,
             in_training=training - {LEAVE_OUT} or None,
         )
-        codes = {None: UNLABELLED, LEAVE_OUT: _LEFT_OUT}
+        codes = {None: UNLABELED, LEAVE_OUT: _LEFT_OUT}
         codes |= {word: _LEFT_OUT if code is None else code for word, code in chosen.index.items()}
         return chosen.label_set, np.array([codes[word] for word in words], np.int64), (*notes, *chosen.notes)
 
@@ -173,7 +173,7 @@ class Records:
             count = Counter(self.labels)[unnamed[0]]
             raise DataError(
                 f"{self.source}: found {counted(count, 'row')} with the label {unnamed[0]}, which "
-                f"the class names do not name. Name it, or leave its images out with {LEAVE_OUT!r} in its place."
+                f"`class_names` does not name. Name it, or leave its images out with {LEAVE_OUT!r} in its place."
             )
         return names, notes
 

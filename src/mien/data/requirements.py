@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mien.labels import LabelSet
 
 _WHERE_SPLITS_STAND = (
-    "A split is told by a table's column Usage, else by the name of its file or folder (train, val or test): name "
-    "another split, or is the data cut short or misnamed?"
+    "Splits are read from the column Usage of a table, or from the names of files or folders (train, val, test). Choose "
+    "another split, or check that the data is complete."
 )
 
 
@@ -33,9 +33,9 @@ def require_splits(dataset: Dataset, needed: Sequence[str]) -> None:
                 f"{dataset.source}: expected images of the split {split}, found only those of "
                 f"{', '.join(counts) or 'none'}. {_WHERE_SPLITS_STAND}"
             )
-        if unlabelled := counts[split].get("unlabelled"):
+        if unlabeled := counts[split].get("unlabelled"):
             raise DataError(
-                f"{dataset.source}: expected a label for every image of {split}, got {unlabelled} "
+                f"{dataset.source}: expected a label for every image of {split}, got {unlabeled} "
                 "without one. Is this a table without the column emotion?"
             )
 
@@ -58,7 +58,7 @@ def require_classes(dataset: Dataset) -> None:
 def _other_label_set(counts: Mapping[str, int], label_set: LabelSet) -> str:
     """Return the end of a message if the classes are exactly those of another label set; else an empty string."""
     other = find_taxonomy(name for name, count in counts.items() if count)
-    return f", or choose the label set {other.name}" if other and other is not label_set else ""
+    return f", or choose `label_set={other.name}`" if other and other is not label_set else ""
 
 
 def require_trainable(dataset: Dataset) -> None:

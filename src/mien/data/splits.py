@@ -61,7 +61,7 @@ def split_of_table(name: str) -> str | None:
         words = words[step:]
     if len(found) > 1:
         raise DataError(
-            f"{name}: expected a file name that tells one split, got one for {' and '.join(sorted(found))}. Rename it, "
+            f"{name}: expected a file name with one split, got one with {' and '.join(sorted(found))}. Rename it, "
             "or add a column Usage."
         )
     return found.pop() if found else None

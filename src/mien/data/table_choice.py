@@ -73,8 +73,8 @@ def _may_hold_pixels(head: bytes) -> bool:
 
 def _choose_one(names: list[str], heads: Mapping[str, bytes], split: str, where: str) -> str:
     """Return the table with labels among those of one split; if there are several, the one with the plain name."""
-    labelled = [name for name in names if (header := peek_header(heads[name])) and header.label is not None]
-    left = labelled or names
+    labeled = [name for name in names if (header := peek_header(heads[name])) and header.label is not None]
+    left = labeled or names
     plain = [name for name in left if plain_name(name) in {"train.csv", "val.csv", "test.csv"}]
     if len(left) > 1 and len(plain) != 1:
         raise DataError(

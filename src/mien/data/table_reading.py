@@ -86,7 +86,7 @@ def _load_fer2013(
     if order is not None:
         if votes is not None:
             raise DataError(
-                f"{place}: the FER+ votes belong to FER2013's own table. Leave votes or class_names out."
+                f"{place}: the FER+ votes belong to FER2013's own table. Leave `votes` or `class_names` out."
             )
         table = read(tables, classes=ANY_NUMBER, progress=progress)
         return table.to_dataset(options.label_set or table.label_set(order), str(place), order)
@@ -120,5 +120,5 @@ def find_votes(folder: Path) -> Path:
             return place / "fer2013new.csv"
     raise DataError(
         f"{folder}: expected the FER+ votes (fer2013new.csv or FER2013Train/label.csv) beside the table, "
-        "found none. Get them at https://github.com/microsoft/FERPlus and name them with --votes PATH."
+        "found none. Get them at https://github.com/microsoft/FERPlus and give them with `votes=PATH`."
     )

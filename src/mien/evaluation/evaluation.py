@@ -73,6 +73,11 @@ class Evaluation:
     label_mapping: dict[str, Any] | None = None
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names, in the order of all arrays; the same as `labels`."""
+        return self.labels
+
+    @property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable class of each image, int64 (n,)."""
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)

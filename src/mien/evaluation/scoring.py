@@ -3,7 +3,7 @@
 The function can wrap a Keras network, an ONNX file or another package. Its output is validated before it is scored,
 because errors such as a missing softmax would otherwise only lead to bad scores.
 
->>> evaluation = evaluate(classifier.probabilities, dataset, labels=classifier.labels)  # doctest: +SKIP
+>>> evaluation = evaluate(classifier.probabilities, dataset, class_names=classifier.class_names)  # doctest: +SKIP
 >>> evaluation.accuracy, evaluation.macro_f1  # doctest: +SKIP
 (0.74, 0.72)
 """
@@ -23,6 +23,7 @@ from mien.evaluation.by_source import accuracy_of, group_confusions, group_inter
 from mien.evaluation.evaluation import Evaluation
 from mien.evaluation.split_names import find_split
 from mien.probability_checks import require_probabilities
+from mien.renamed import renamed_parameters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,11 +37,12 @@ Progress = Callable[[int, int], None]
 """Function called after each batch with the number of processed images and the total number."""
 
 
+@renamed_parameters(labels="class_names")
 def evaluate(
     predict: Predict,
     dataset: Dataset,
     *,
-    labels: Sequence[str],
+    class_names: Sequence[str],
     split: str = PRIVATE_TEST,
     model: str = "model",
     batch_size: int = 256,
@@ -50,9 +52,9 @@ def evaluate(
     """Evaluate a model on a split of a data set.
 
     Args:
-        predict: function from gray crops uint8 (n, 48, 48) to probabilities (n, len(labels)).
+        predict: function from gray crops uint8 (n, 48, 48) to probabilities (n, len(class_names)).
         dataset: the data set with all its splits; the other splits are used to find duplicates.
-        labels: class names in the order of the model's outputs, in any common spelling.
+        class_names: class names in the order of the model's outputs, in any common spelling.
         split: name of the split, in upper or lower case.
         model: name of the model in the result.
         batch_size: number of images per call of `predict`.
@@ -79,19 +81,19 @@ def evaluate(
             remedy="Load one with mien.load(PATH).",
         )
     if (
-        isinstance(labels, str)
-        or not isinstance(labels, Iterable)
-        or not all(isinstance(label, str) for label in labels)
+        isinstance(class_names, str)
+        or not isinstance(class_names, Iterable)
+        or not all(isinstance(name, str) for name in class_names)
     ):
         raise ModelError.from_parts(
-            expected="labels as a list of class names in index order", received=repr(labels)[:80]
+            expected="class_names as a list of class names in index order", received=repr(class_names)[:80]
         )
     split = find_split(split)
-    columns = _match_labels(labels, dataset.label_set)
+    columns = _match_labels(class_names, dataset.label_set)
     require_splits(dataset, [split])
     subset = dataset.subset(split)
     given = _predict_all(
-        predict, subset.images, len(labels), batch_size, flip_tta=flip_tta, progress=progress
+        predict, subset.images, len(class_names), batch_size, flip_tta=flip_tta, progress=progress
     )
     probabilities = np.empty_like(given)
     probabilities[:, columns] = given

@@ -2,7 +2,7 @@
 
 >>> import numpy as np
 >>> classifier = Classifier()
->>> classifier.labels[:3]
+>>> classifier.class_names[:3]
 ('angry', 'disgust', 'fear')
 >>> classifier.probabilities(np.zeros((2, 48, 48), np.uint8)).shape
 (2, 7)
@@ -100,6 +100,12 @@ class Classifier:
 
     def __deepcopy__(self, _: dict[int, object]) -> Classifier:
         return copy(self)  # the network is shared: it is immutable
+
+    def __repr__(self) -> str:
+        return f"<Classifier {self.name[-80:]} ({self.card.label_set}): {', '.join(self.class_names)[:80]}>"
+
+    def _repr_html_(self) -> str:
+        return self.card._repr_html_()
 
     @property
     def labels(self) -> tuple[str, ...]:

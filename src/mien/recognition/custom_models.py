@@ -5,7 +5,7 @@ The built-in ones pass the same checks. Exceptions raised by custom objects are 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _DETECTION = "mien.recognition.faces.Detection(Box(x, y, width, height), confidence)"
+
+
+class ExpressionClassifier(Protocol):
+    """Protocol of classifiers for a recognizer. `mien.Classifier` implements it; a Keras network can be wrapped."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the probabilities."""
+
+    def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return probabilities float32 (n, classes) for gray crops uint8 (n, 48, 48)."""
 
 
 def require_detector(detector: Any) -> None:

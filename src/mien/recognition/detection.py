@@ -1,6 +1,6 @@
 """Face detection: the `FaceDetector` protocol and the built-in detector, `CenterFace`.
 
-`benchmarks/detection.py` compares it with other detectors.
+`benchmarks/detector_comparison.py` compares it with other detectors.
 
 >>> import numpy as np
 >>> CenterFace().detect(np.zeros((480, 640, 3), np.uint8))
@@ -35,7 +35,9 @@ _SMALL = (
 _MIN_GAIN = 1.25  # minimum ratio of `fine_side` to `side` for the third pass
 _CROP_SIDE = 64  # pixels; an image up to this size may be a crop of one face
 _CROP_ASPECT = 1.25
-_CROP_CONFIDENCE = 0.15  # blank, noisy and shaded squares reach at most 0.11: benchmarks/detection.py
+_CROP_CONFIDENCE = (
+    0.15  # blank, noisy and shaded squares reach at most 0.11: benchmarks/detector_comparison.py
+)
 
 
 @runtime_checkable

@@ -133,11 +133,11 @@ def check_network(network: Network, card: ModelCard) -> NetworkInput:
     if len(shapes) != 1:
         raise ModelError.from_parts(network.name, expected="one input", received=f"{shapes}", remedy=REMAKE)
     taken = read_input(network.name, shapes[0])
-    if (spec.height, spec.width, spec.colour) != (taken.height, taken.width, taken.color):
+    if (spec.height, spec.width, spec.color) != (taken.height, taken.width, taken.color):
         raise ModelError.from_parts(
             network.name,
             expected=f"one input of shape (n, {spec.height}, {spec.width}, 1) or (n, 1, {spec.height}, "
-            f"{spec.width}) of {spec.colour} pixels, as its model card says",
+            f"{spec.width}) of {spec.color} pixels, as its model card says",
             received=f"{shapes}",
             remedy=REMAKE,
         )

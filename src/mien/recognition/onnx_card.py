@@ -46,7 +46,7 @@ def read_card(name: str, data: bytes) -> ModelCard:
     metadata = summary_of(name, data).metadata
     remedy = (
         f"Add one, with the class names in the order of its outputs: mien export {shlex.quote(name)} --format onnx "
-        f"--model-labels {EXAMPLE_LABELS} --out with-card.onnx"
+        f"--model-class-names {EXAMPLE_LABELS} --out with-card.onnx"
     )
     if METADATA_KEY not in metadata:
         raise UnnamedClassesError(

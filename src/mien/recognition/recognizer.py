@@ -14,17 +14,19 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.errors import DataError, MienError, ModelError
+from mien.html_table import html_table
 from mien.images import read_image, require_rgb
 from mien.quoting import quoted
 from mien.recognition.alignment import crop_faces
 from mien.recognition.batch_errors import batch_error, name_of
 from mien.recognition.classifier import Classifier
 from mien.recognition.custom_models import (
+    ExpressionClassifier,
     labels_of,
     require_classifier,
     require_detector,
@@ -46,17 +48,6 @@ if TYPE_CHECKING:
     from mien.recognition.detection import FaceDetector
     from mien.recognition.explain import HeatMap
     from mien.recognition.faces import Detection
-
-
-class ExpressionClassifier(Protocol):
-    """Protocol of classifiers for a recognizer. `mien.Classifier` implements it; a Keras network can be wrapped."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Class names in the order of the probabilities."""
-
-    def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return probabilities float32 (n, classes) for gray crops uint8 (n, 48, 48)."""
 
 
 class Recognizer:
@@ -121,6 +112,19 @@ class Recognizer:
         require_detector(self.detector)
         self.max_faces = max_faces
         self.min_confidence = unit_float(min_confidence, "min_confidence")
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name} {value}" for name, value in self._settings().items())
+        return f"<Recognizer: {self.classifier!r}; {settings}>"
+
+    def _repr_html_(self) -> str:
+        rows = {"classifier": repr(self.classifier), **self._settings()}
+        return html_table(rows.items(), title="Recognizer", align="left")
+
+    def _settings(self) -> dict[str, str]:
+        faces = "all" if self.max_faces is None else f"{self.max_faces}"
+        detector, least = type(self.detector).__name__, f"{self.min_confidence:g}"
+        return {"detector": detector, "max_faces": faces, "min_confidence": least}
 
     @property
     def labels(self) -> tuple[str, ...]:

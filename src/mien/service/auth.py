@@ -85,9 +85,9 @@ def _check_host(headers: Headers, allowed: Collection[str] | None) -> None:
             raise Refusal(
                 421,
                 f"This service does not answer for the host {shown(host)}.",
-                expected="a request for localhost or for a host given with --allow-host",
+                expected="a request for localhost or for a host that the service allows",
                 received=f"a request for {shown(host)}",
-                remedy="Use localhost, or start the service with --allow-host NAME.",
+                remedy="Use localhost, or start the service with `mien serve --allow-host NAME`.",
                 reason="host",
             )
 

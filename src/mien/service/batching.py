@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.recognition.recognizer import ExpressionClassifier
+    from mien.recognition.custom_models import ExpressionClassifier
 
 _MOST_AT_ONCE = 64
 

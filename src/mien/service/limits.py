@@ -225,7 +225,7 @@ def _no_videos() -> Refusal:
         "This service does not accept videos.",
         expected="an image",
         received="a video; videos are turned off",
-        remedy="Start the service with --max-video-bytes above 0 to accept them.",
+        remedy="To accept them, start the service with `mien serve --max-video-bytes BYTES`.",
         reason="no videos",
     )
 

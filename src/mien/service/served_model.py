@@ -24,7 +24,7 @@ def open_model(settings: Settings) -> tuple[Classifier, str]:
         ModelError: the model is missing, has neither a model card nor a description in the settings, or can contain
             code and is not trusted.
     """
-    options = ModelOptions(None, settings.model_labels, settings.pixel_scale, settings.pixel_range)
+    options = ModelOptions(None, settings.model_class_names, settings.pixel_scale, settings.pixel_range)
     if settings.model not in BUNDLED and not settings.trust_model:
         _refuse_code(settings.model)
     loaded = open_classifier(settings.model, options, threads=1)

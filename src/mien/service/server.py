@@ -81,7 +81,7 @@ def bind(host: str, port: int) -> socket.socket:
         reason = (error.strerror or str(error)).lower()
         raise DataError(
             f"Expected a free port of this machine, got {plain(host)}:{port} ({reason}). "
-            "Choose another with --port or --host."
+            "Choose another with `port` or `host`."
         ) from error
     listener.set_inheritable(True)
     return listener
@@ -138,9 +138,9 @@ def serve(config: uvicorn.Config, listener: socket.socket) -> None:
 
 def _make_worker(settings: Settings) -> Service:
     """Create the application of one worker, which exits when the supervisor has exited."""
-    keeper = multiprocessing.parent_process()
-    if keeper is not None:
-        threading.Thread(target=_end_after, args=(keeper,), daemon=True).start()
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        threading.Thread(target=_end_after, args=(supervisor,), daemon=True).start()
     if threading.current_thread() is threading.main_thread():
         ended = signal.getsignal(signal.SIGTERM)
 

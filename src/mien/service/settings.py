@@ -23,6 +23,7 @@ _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
 FORMER = {
+    "model_labels": "model_class_names",
     "max_pictures": "max_images",
     "max_film_bytes": "max_video_bytes",
     "max_film_frames": "max_video_frames",
@@ -56,7 +57,7 @@ class Settings:
 
     Args:
         model: name of a bundled model, path of a model file, or a run folder.
-        model_labels: class names of the model in index order, for a file without a model card.
+        model_class_names: class names of the model in index order, for a file without a model card.
         pixel_scale: factor by which pixel values 0 to 255 are multiplied, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, instead of a scale.
         trust_model: also load Keras files and SavedModels, which can contain code.
@@ -90,7 +91,7 @@ class Settings:
     """
 
     model: str = DEFAULT
-    model_labels: str | tuple[str, ...] | None = None
+    model_class_names: str | tuple[str, ...] | None = None
     pixel_scale: float | None = None
     pixel_range: tuple[float, float] | None = None
     trust_model: bool = False

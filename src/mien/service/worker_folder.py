@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PREFIX = "mien-metrics-"
-_KEEPER = "mien-keeper"
+_OWNER = "mien-keeper"
 """File in the folder with the identity of the process that owns it."""
 
 
@@ -24,7 +24,7 @@ def worker_folder() -> Iterator[Path]:
     _remove_abandoned(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         folder = Path(name)
-        (folder / _KEEPER).write_text(_identity(os.getpid()))
+        (folder / _OWNER).write_text(_identity(os.getpid()))
         yield folder
 
 
@@ -47,13 +47,13 @@ def _remove_abandoned(parent: Path) -> None:
 def _is_abandoned(folder: Path) -> bool:
     """Return whether a folder is ours, by its owner and the file in it, and the process named there has exited."""
     status = folder.lstat()
-    keeper = folder / _KEEPER
+    owner = folder / _OWNER
     is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-    if not is_ours or not stat.S_ISREG(keeper.lstat().st_mode):
+    if not is_ours or not stat.S_ISREG(owner.lstat().st_mode):
         return False
-    if any(path.name != _KEEPER and path.suffix != ".db" for path in folder.iterdir()):
+    if any(path.name != _OWNER and path.suffix != ".db" for path in folder.iterdir()):
         return False  # it contains other files
-    said = keeper.read_text()[:100]
+    said = owner.read_text()[:100]
     pid = int(said.split()[0])
     try:
         os.kill(pid, 0)

@@ -1,6 +1,6 @@
 """The augmentation cache: augmented copies of the training images, computed before training, and teachers' predictions.
 
-    FOLDER/pictures-KEY.npy          uint8   (n, 48, 48)     the training images
+    FOLDER/images-KEY.npy            uint8   (n, 48, 48)     the training images
     FOLDER/view-KEY-000.npy          uint8   (n, 48, 48)     their first augmented copy, and so on
     FOLDER/answers-KEY-000.npy       float16 (n, columns)    the teachers' predictions for it
 
@@ -46,8 +46,11 @@ _BLOCK = 128
 _MOST_PROCESSES = 32
 """Maximum number of worker processes: they share one disk, and Windows allows at most 61."""
 
+COPIES, PREDICTIONS, WAITING = "augmented_copies", "predictions", "waiting"
+"""What is reported: computing augmented copies, computing predictions, or waiting for another training."""
+
 Tell = Callable[[str, int, int], object]
-"""Called with what is computed (`views`, `answers`, or `waiting` for another training), what is done and the total."""
+"""Called with `COPIES`, `PREDICTIONS` or `WAITING`, what is done, and the total."""
 
 
 class AugmentationCache:
@@ -81,7 +84,9 @@ class AugmentationCache:
         self._columns = len(dataset.label_set) + (len(FERPLUS) if joint else 0)
         changes = augmentation.old_dict()  # so that a cache of an older version is still found
         self._key = _checksum(dataset.images.tobytes(), json.dumps(changes, sort_keys=True).encode())
-        self._answers_key = _checksum(self._key.encode(), " ".join([*self._names, *self._teachers]).encode())
+        self._predictions_key = _checksum(
+            self._key.encode(), " ".join([*self._names, *self._teachers]).encode()
+        )
         self._lock = self._folder / f".views-{self._key}.lock"
 
     def prepare(self, tell: Tell | None = None, *, processes: int | None = None) -> None:
@@ -102,30 +107,33 @@ class AugmentationCache:
             lock.acquire(timeout=0)
         except Timeout:
             if tell:
-                tell("waiting", 0, 0)
+                tell(WAITING, 0, 0)
             lock.acquire()
         try:
-            self._make_views(tell, processes or _processors())
-            self._ask_teachers(tell)
+            self._make_copies(tell, processes or _processors())
+            self._make_predictions(tell)
         finally:
             lock.release()
 
     def images(self, epoch: int) -> NDArray[np.uint8]:
         """Return the augmented images of an epoch, uint8 (n, 48, 48), in the order of the data set."""
-        images: NDArray[np.uint8] = np.load(self._view(epoch % self._count), allow_pickle=False)
+        images: NDArray[np.uint8] = np.load(self._copy(epoch % self._count), allow_pickle=False)
         return images
 
-    def answers(self, epoch: int) -> list[NDArray[np.float32]]:
+    def predictions(self, epoch: int) -> list[NDArray[np.float32]]:
         """Return the teachers' mean predictions for images and mirror images: float32 (n, classes) per head."""
-        columns = np.load(self._answer(epoch % self._count), allow_pickle=False).astype(np.float32)
+        columns = np.load(self._prediction(epoch % self._count), allow_pickle=False).astype(np.float32)
         if len(self._names) == 1:
             return [columns]
         return [columns[:, : -len(FERPLUS)], columns[:, -len(FERPLUS) :]]
 
+    answers = predictions
+    """Former name of `predictions`."""
+
     def remove(self) -> None:
         """Remove these copies and predictions, and the folder if it is empty then."""
-        views = [path for i in range(self._count) for path in (self._view(i), self._answer(i))]
-        for path in (*views, self._source, self._lock):
+        files = [path for i in range(self._count) for path in (self._copy(i), self._prediction(i))]
+        for path in (*files, self._source, self._lock):
             path.unlink(missing_ok=True)
         with suppress(OSError):
             self._folder.rmdir()
@@ -134,15 +142,15 @@ class AugmentationCache:
     def _source(self) -> Path:
         return self._folder / f"images-{self._key}.npy"
 
-    def _view(self, view: int) -> Path:
-        return self._folder / f"view-{self._key}-{view:03}.npy"
+    def _copy(self, index: int) -> Path:
+        return self._folder / f"view-{self._key}-{index:03}.npy"
 
-    def _answer(self, view: int) -> Path:
-        return self._folder / f"answers-{self._answers_key}-{view:03}.npy"
+    def _prediction(self, index: int) -> Path:
+        return self._folder / f"answers-{self._predictions_key}-{index:03}.npy"
 
-    def _make_views(self, tell: Tell | None, processes: int) -> None:
+    def _make_copies(self, tell: Tell | None, processes: int) -> None:
         shape = self._images.shape
-        missing = [view for view in range(self._count) if not _is_whole(self._view(view), shape, np.uint8)]
+        missing = [index for index in range(self._count) if not _is_whole(self._copy(index), shape, np.uint8)]
         if not missing:
             return
         if not _is_whole(self._source, shape, np.uint8):
@@ -152,14 +160,14 @@ class AugmentationCache:
         workers = min(processes, len(missing), _MOST_PROCESSES)
         with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_end_with_parent) as pool:
             tasks = [
-                pool.submit(_make_view, self._source, self._augmentation, view, self._view(view))
-                for view in missing
+                pool.submit(_make_copy, self._source, self._augmentation, index, self._copy(index))
+                for index in missing
             ]
             try:
                 for done, task in enumerate(tasks, 1):
                     task.result()
                     if tell:
-                        tell("views", done, len(tasks))
+                        tell(COPIES, done, len(tasks))
             except BrokenProcessPool as error:
                 raise ModelError(
                     "The processes that compute the augmented copies could not start or were ended, for example for "
@@ -170,21 +178,21 @@ class AugmentationCache:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _ask_teachers(self, tell: Tell | None) -> None:
+    def _make_predictions(self, tell: Tell | None) -> None:
         if not self._teachers:
             return
         shape = (len(self._images), self._columns)
         missing = [
-            view for view in range(self._count) if not _is_whole(self._answer(view), shape, np.float16)
+            index for index in range(self._count) if not _is_whole(self._prediction(index), shape, np.float16)
         ]
-        for done, view in enumerate(missing, 1):
-            answers = mean_answers(list(self._teachers.values()), self.images(view), self._names)
-            _write(self._answer(view), np.concatenate(answers, axis=1).astype(np.float16))
+        for done, index in enumerate(missing, 1):
+            predictions = mean_predictions(list(self._teachers.values()), self.images(index), self._names)
+            _write(self._prediction(index), np.concatenate(predictions, axis=1).astype(np.float16))
             if tell:
-                tell("answers", done, len(missing))
+                tell(PREDICTIONS, done, len(missing))
 
 
-def mean_answers(
+def mean_predictions(
     teachers: Sequence[Teacher], crops: NDArray[np.uint8], names: Sequence[str]
 ) -> list[NDArray[np.float32]]:
     """Return the mean predictions of teachers for crops and their mirror images.
@@ -197,8 +205,8 @@ def mean_answers(
     Returns:
         Probabilities float32 (n, classes) for each label set.
     """
-    answers = [teacher(side) for teacher in teachers for side in (crops, crops[..., ::-1])]
-    return [np.mean([answer[name] for answer in answers], axis=0) for name in names]
+    predictions = [teacher(side) for teacher in teachers for side in (crops, crops[..., ::-1])]
+    return [np.mean([prediction[name] for prediction in predictions], axis=0) for name in names]
 
 
 def in_parts(teacher: Teacher, size: int = 512) -> Teacher:
@@ -211,14 +219,14 @@ def in_parts(teacher: Teacher, size: int = 512) -> Teacher:
     return ask
 
 
-def _make_view(source: Path, augmentation: Augmentation, view: int, target: Path) -> None:
+def _make_copy(source: Path, augmentation: Augmentation, index: int, target: Path) -> None:
     """Compute one copy of all images in a worker process; it depends only on its number and the images."""
     import cv2
 
     cv2.setNumThreads(1)
     images = np.load(source, mmap_mode="r")
     changed = [
-        augmentation.apply(np.asarray(images[i : i + _BLOCK]), np.random.default_rng([view, i]))
+        augmentation.apply(np.asarray(images[i : i + _BLOCK]), np.random.default_rng([index, i]))
         for i in range(0, len(images), _BLOCK)
     ]
     _write(target, np.concatenate(changed))

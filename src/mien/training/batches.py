@@ -15,7 +15,8 @@ import numpy as np
 from mien.data.ferplus import vote_distribution
 from mien.errors import DataError
 from mien.labels import FERPLUS
-from mien.training.augmentation_cache import mean_answers
+from mien.renamed import renamed_parameters
+from mien.training.augmentation_cache import mean_predictions
 from mien.training.custom_augmentation import BatchAugmentation
 from mien.training.sampling import epoch_order
 
@@ -77,16 +78,17 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         dataset: images and targets.
         recipe: batch size, seed, class weights, augmentation and second head.
         teachers: models that predict each augmented image and its mirror image, if the recipe uses distillation.
-        views: the augmentation cache, if augmented images and teachers' predictions are precomputed.
+        augmentation_cache: the augmentation cache, if augmented images and teachers' predictions are precomputed.
         augment: a custom function that replaces the recipe's augmentation.
     """
 
+    @renamed_parameters(views="augmentation_cache")
     def __init__(
         self,
         dataset: Dataset,
         recipe: Recipe,
         teachers: Sequence[Teacher] = (),
-        views: AugmentationCache | None = None,
+        augmentation_cache: AugmentationCache | None = None,
         *,
         augment: Augment | None = None,
     ) -> None:
@@ -103,7 +105,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._labels, self._sampling = dataset.labels, recipe.sampling
         self._teachers = teachers
         self._distil = recipe.distillation_weight
-        self._views = views
+        self._augmentation_cache = augmentation_cache
         self._augment = None if augment is None else BatchAugmentation(augment)
         names = [dataset.label_set.name, FERPLUS.name] if recipe.joint else [dataset.label_set.name]
         self._heads = dict(zip(names, (1.0, recipe.joint), strict=False))
@@ -116,9 +118,9 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         """
         self._epoch = epoch
         self._order = epoch_order(self._labels, self._sampling, self._seed, epoch)
-        if self._views:
-            self._changed = self._views.images(epoch)
-            self._answers = self._views.answers(epoch) if self._distil else []
+        if self._augmentation_cache:
+            self._changed = self._augmentation_cache.images(epoch)
+            self._predictions = self._augmentation_cache.predictions(epoch) if self._distil else []
 
     def __len__(self) -> int:
         return math.ceil(len(self._images) / self._batch_size)
@@ -149,7 +151,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         """Return the augmented images (n, size, size)."""
         if self._augment:
             return self._augment(self._images[chosen, ..., 0], rng)
-        if not self._views:
+        if not self._augmentation_cache:
             return self._augmentation.apply(self._images[chosen, ..., 0], rng)
         images = self._changed[chosen]
         if self._augmentation.flip:
@@ -162,11 +164,11 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
         The columns of the heads are concatenated, each times its weight.
         """
-        if self._views:
-            answers = [answers[chosen] for answers in self._answers]
+        if self._augmentation_cache:
+            predictions = [of_a_head[chosen] for of_a_head in self._predictions]
         else:
-            answers = mean_answers(self._teachers, crops, list(self._heads))
+            predictions = mean_predictions(self._teachers, crops, list(self._heads))
         heads = [
-            np.float32(weight) * head for weight, head in zip(self._heads.values(), answers, strict=True)
+            np.float32(weight) * head for weight, head in zip(self._heads.values(), predictions, strict=True)
         ]
         return np.concatenate(heads, axis=1).astype(np.float32)

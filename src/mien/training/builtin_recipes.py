@@ -87,7 +87,7 @@ _STUDENT = replace(
         "mien train --data fer2013.csv --votes FERPlus --recipe small --augmentation-cache views --save-every 45 "
         "--backend jax --precision bfloat16"
     ),
-    cost="107 seconds of epochs on an NVIDIA H200, after its teachers and 114 seconds for their answers",
+    cost="107 seconds of epochs on an NVIDIA H200, after its teachers and 114 seconds for their predictions",
     expected=(
         "release.onnx: 69.88% on FER2013's PrivateTest, 86.90% on FER+'s test; 69.96% on PublicTest, where its biases "
         "are fitted, 69.85% there by cross-validation; one of four runs"
@@ -161,7 +161,7 @@ RECIPES = {
             command=_STUDENT.command.replace("small", "large"),
             cost=(
                 "202 seconds of epochs on an NVIDIA H200 beside five other trainings, after its teachers and 114 "
-                "seconds for their answers, which small uses too"
+                "seconds for their predictions, which small uses too"
             ),
             expected=(
                 "release.onnx: 70.47% on FER2013's PrivateTest, 87.82% on FER+'s test; 70.94% on PublicTest, where its "

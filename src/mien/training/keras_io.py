@@ -181,7 +181,7 @@ def load_classifier(
     names = tuple(labels) if labels else (card.labels if card else ())
     example = ",".join(FER2013.classes)
     if not names:
-        how = f"with: mien export {shlex.quote(str(path))} --format onnx --model-labels {example}"
+        how = f"with: mien export {shlex.quote(str(path))} --format onnx --model-class-names {example}"
         if asks_labels:
             how = f"`model_class_names={example}`"
         raise ModelError(

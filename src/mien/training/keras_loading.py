@@ -181,7 +181,7 @@ def _told(path: Path, kind: ModelKind, error: Exception) -> str:
         return (
             f"{begin}, which Keras {made} wrote ({reason}). Convert it with Keras 2: {line}; TF_USE_LEGACY_KERAS=1 "
             f"python -m tf2onnx.convert --keras {shown(path)} --output model.onnx; then give it a model card: "
-            "mien export model.onnx --model-labels … --out with-card.onnx"
+            "mien export model.onnx --model-class-names … --out with-card.onnx"
         )
     return (
         f"{begin} ({reason}). Load it where it was made, with the Keras and the layers of its own that it was made "

@@ -124,7 +124,7 @@ def open_teacher(path: Path, precision: Precision) -> tuple[KerasClassifier, str
     if card is None:
         raise ModelError(
             f"{path}: expected a teacher with a model card, got a file that another program made. "
-            "Export it first: mien export FILE --format onnx --model-labels …"
+            "Export it first: mien export FILE --format onnx --model-class-names …"
         )
     weights = teacher.network.get_weights()
     reduced = any(layer.name == REDUCTION for layer in teacher.network.layers)
@@ -205,7 +205,7 @@ def card_of(
         label_set=training.label_set.name,
         training_data=_describe_data(recipe, training),
         recipe=recipe.settings(),
-        licence=license_ or NOT_STATED,
+        license=license_ or NOT_STATED,
         made_with=f"mien {__version__}, Keras {keras.__version__} on {backend_name()}",
         output=HEADS[0],
         heads=(Head(FERPLUS.name, FERPLUS.classes, HEADS[1]),) if recipe.joint else (),

@@ -12,11 +12,13 @@ from typing import Any, Literal
 
 from mien import __version__
 from mien.errors import ModelError
+from mien.html_table import html_table
 from mien.images import CROP_SIZE
 from mien.renamed import renamed_fields, with_new_names
 from mien.training.augmentation import Augmentation
 from mien.training.network_specs import NetworkSpec, Precision, get_network
 from mien.training.recipe_checks import check_recipe, require_number
+from mien.wording import counted
 
 _NOTES = frozenset({"command", "cost", "expected", "teachers", "release"})
 """Fields that do not change a training: the run folder records its teachers, and a release follows its end."""
@@ -31,12 +33,12 @@ OLD_NAMES = {
 
 
 @renamed_fields(**OLD_NAMES)
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recipe:
     """All settings of a training, apart from its data.
 
     Args:
-        name: name of the recipe, as for `--recipe`.
+        name: name of the recipe, as for `mien.train(recipe=...)`.
         network: the architecture.
         epochs: maximum number of epochs.
         batch_size: images per step.
@@ -124,6 +126,20 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_recipe(self)
+
+    def __repr__(self) -> str:
+        network = type(self.network).__name__
+        teachers = f", teachers {', '.join(self.teachers)[:80]}" if self.teachers else ""
+        return (
+            f"<Recipe {self.name}: {network}, up to {counted(self.epochs, 'epoch')}, batch size {self.batch_size}, "
+            f"{self.optimizer}, learning rate {self.learning_rate:g} ({self.schedule}), seed {self.seed}{teachers}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, _cell(value)) for name, value in self.to_dict().items() if value not in (self.name, "", ())
+        ]
+        return html_table(rows, title=f"Recipe {self.name}", align="left")
 
     def size_of(self, epoch: int) -> tuple[int, int]:
         """Return the image size in pixels of an epoch (from 0), and the epoch at which that size ends."""
@@ -233,6 +249,13 @@ class Recipe:
             for f in fields(self)
             if f.name not in _NOTES and getattr(self, f.name) != getattr(other, f.name)
         ]
+
+
+def _cell(value: Any) -> str:
+    """Return a value for a table."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {one}" for key, one in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _frozen(value: Any) -> Any:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 RECIPE = "recipe.json"
 
+IN_MEMORY = ("memory", "a data frame")
+"""Sources of data that were never read from a path."""
+
 _OLD_NAMES = {"labels": "label_set", "views_in": "augmentation_cache", "licence": "license"}
 
 
@@ -31,7 +34,7 @@ class RunConfig:
 
     Args:
         recipe: the recipe.
-        path: the data, as for `mien.load`; the source of a `mien.Dataset` that was passed in Python.
+        path: the data, as for `mien.load`; the source of data that were passed in Python.
         label_set: name of the label set.
         votes: the FER+ votes, if a path was given.
         teachers: the teachers, as given.
@@ -44,6 +47,8 @@ class RunConfig:
             runs.
         tracking: logs for TensorBoard and MLflow.
         custom: custom parts that were passed in Python (`network`, `callbacks`, `augment`), by name.
+        in_memory: whether the data were passed in Python, as a `mien.Dataset` or arrays, so that `path` may not be
+            sufficient to read them again.
     """
 
     recipe: Recipe
@@ -59,6 +64,7 @@ class RunConfig:
     custom: tuple[str, ...] = ()
     reading: Mapping[str, Any] = field(default_factory=dict)
     tracking: Tracking = field(default_factory=Tracking)
+    in_memory: bool = False
 
     def data(self) -> dict[str, Any]:
         """Return everything except the recipe, as stored in `recipe.json`, with the keys that older versions read."""
@@ -74,27 +80,45 @@ class RunConfig:
             **({"class_names": self.class_names} if self.class_names else {}),
             **({"custom": list(self.custom)} if self.custom else {}),
             **({"reading": dict(self.reading)} if self.reading else {}),
+            **({"in_memory": True} if self.in_memory else {}),
             **({"tracking": asdict(self.tracking)} if self.tracking != Tracking() else {}),
         }
 
     @classmethod
     def from_data(cls, recipe: Recipe, data: Mapping[str, Any]) -> RunConfig:
-        """Create the arguments from a recipe and the result of `data`."""
+        """Create the arguments from a recipe and the result of `data`, also of an older version."""
+        path = data["path"]
+        drawn = _path_of_drawn(path)
         return cls(
             recipe=recipe,
-            path=data["path"],
+            path=drawn or path,
             label_set=data["labels"],
-            votes=data["votes"],
+            votes=data.get("votes"),
             teachers=tuple(data.get("teachers", ())),
             start=data.get("start"),
             augmentation_cache=data.get("views_in"),
             save_every=float(data.get("save_every", 0.0)),
-            license=str(data.get("licence") or ""),
+            license=license_of(data),
             class_names=data.get("class_names"),
             custom=tuple(data.get("custom", ())),
             reading=dict(data.get("reading") or {}),
             tracking=Tracking(**data.get("tracking", {})),
+            in_memory=bool(data.get("in_memory", drawn or path in IN_MEMORY)),
         )
+
+
+def license_of(arguments: Mapping[str, Any]) -> str:
+    """Return the license among the arguments of a run, stored as `license` or `licence`; empty if there is none."""
+    return str(arguments.get("license") or arguments.get("licence") or "")
+
+
+def _path_of_drawn(source: str) -> str | None:
+    """Return the path of drawn faces that older versions stored by their source; `None` for other data."""
+    if not str(source).startswith("drawn faces"):
+        return None
+    from mien.data.synthetic.drawn_faces import path_of_source
+
+    return path_of_source(source)
 
 
 def read_config(folder: str | Path) -> RunConfig | None:

@@ -274,7 +274,7 @@ class _Training:
             self._folder,
             state,
             lambda: network_to_save(model, recipe, self._training, state.epoch - 1),
-            card_of(recipe, self._training, str(self._arguments.get("licence") or ""), self._division),
+            card_of(recipe, self._training, options.license, self._division),
             stopping=stopping,
             plateau=plateau,
             custom=own,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mien.renamed import renamed_fields
 from mien.training.custom import CustomParts
 from mien.training.experiment_tracking import Tracking
+from mien.training.run_config import license_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ class TrainerOptions:
         on_batch: called after each batch.
         on_epoch: called after each epoch, once it is saved.
         arguments: the arguments for loading the data again, stored in `recipe.json`: `path`, `labels` and `votes`; and
-            the `license` of the model, for its card.
+            the `license` of the model, for its card (`licence` in older versions).
         teachers: teachers by checksum, so that a resumed training has the same ones; for a recipe with distillation.
         start: a Keras file, a run folder or the bytes of an ONNX file whose weights to start from, instead of random
             ones.
@@ -53,3 +54,8 @@ class TrainerOptions:
     save_every: float = 0.0
     custom: CustomParts = field(default_factory=CustomParts)
     tracking: Tracking = field(default_factory=Tracking)
+
+    @property
+    def license(self) -> str:
+        """The license of the model; empty if none is stated."""
+        return license_of(self.arguments or {})

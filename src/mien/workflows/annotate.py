@@ -2,28 +2,33 @@
 
 import mien
 
-mien.draw_faces("photo.jpg", out="annotated.jpg")
-for frame, faces in mien.watch("video.mp4", save="annotated.mp4"):
+mien.draw_faces("photo.jpg", out="annotated.jpg", explain=True)
+for frame, faces in mien.watch("video.mp4", save="annotated.mp4", chart="chart.png"):
     print(frame.seconds, [face.expression.label for face in faces])
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import DataError
+from mien.errors import DataError, ModelError
 from mien.ownership import guarding
+from mien.quoting import printable, quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from mien.recognition.faces import Face
     from mien.recognition.recognizer import Recognizer
-    from mien.recognition.video import Frame
+    from mien.workflows.reporter import Reporter
+    from mien.workflows.video_files import VideoFile
+    from mien.workflows.watched_video import WatchedVideo
 
 _REMEDY = "Choose another file, or replace it with `force=True`."
 
@@ -33,6 +38,7 @@ def draw_faces(
     faces: Sequence[Face] | None = None,
     *,
     recognizer: Recognizer | None = None,
+    explain: bool = False,
     out: str | Path | None = None,
     force: bool = False,
     **drawing: Any,
@@ -43,6 +49,8 @@ def draw_faces(
         image: a path, bytes, an RGB array uint8 (height, width, 3) or a Pillow image.
         faces: the faces; by default they are detected by the recognizer.
         recognizer: the recognizer; by default a new `mien.Recognizer`.
+        explain: draw a heat map on each face, which shows the regions that contribute to its expression. The faces must
+            come from this recognizer.
         out: an image file to write; by default nothing is written.
         force: replace a file of that name that mien did not write.
         **drawing: options of `mien.recognition.drawing.draw_faces`: `bars`, `unsure_below`, `min_side`, and `legend`
@@ -53,20 +61,45 @@ def draw_faces(
 
     Raises:
         DataError: If the image cannot be read, or `out` exists and mien did not write it.
+        ModelError: If the model of the recognizer has no heat maps.
     """
     from mien.images import read_image, write_image
-    from mien.recognition import drawing as draw
     from mien.recognition.recognizer import Recognizer
 
+    _check_names(out, force=force)
     pixels = read_image(image)
-    if faces is None:
-        faces = (recognizer or Recognizer())(pixels)
-    drawn = draw.draw_faces(pixels, faces, **{"legend": True, **drawing})
+    if recognizer is None and (faces is None or explain):
+        recognizer = Recognizer()
+    if explain and not hasattr(recognizer, "explain"):
+        raise ModelError.from_parts(
+            expected="a mien.Recognizer for heat maps", received=type(recognizer).__name__
+        )
+    if faces is None and recognizer is not None:
+        faces = recognizer(pixels)
+    drawn = annotated_image(pixels, faces or (), recognizer if explain else None, **drawing)
     if out is not None:
-        with guarding(_REMEDY, force=force) as guard:
-            guard.check(Path(out))
-            write_image(Path(out), drawn)
+        with _written_to(Path(out), force=force) as path:
+            write_image(path, drawn)
     return drawn
+
+
+def annotated_image(
+    image: NDArray[np.uint8], faces: Sequence[Face], explainer: Recognizer | None = None, **drawing: Any
+) -> NDArray[np.uint8]:
+    """Return an image with its faces drawn on it, as `draw_faces` does.
+
+    Args:
+        image: RGB uint8 (height, width, 3).
+        faces: the faces.
+        explainer: the recognizer that recognized the faces, to draw a heat map on each face; `None`: no heat maps.
+        **drawing: options of `mien.recognition.drawing.draw_faces`.
+    """
+    from mien.recognition.drawing import draw_faces as draw
+    from mien.recognition.drawing import draw_heatmap
+
+    for heat in explainer.explain(image, faces) if explainer else ():
+        image = draw_heatmap(image, heat.transform, heat.heat)
+    return draw(image, faces, **{"legend": True, **drawing})
 
 
 def watch(
@@ -75,69 +108,76 @@ def watch(
     *,
     every: int = 1,
     save: str | Path | None = None,
+    chart: str | Path | None = None,
     force: bool = False,
+    reporter: Reporter | None = None,
     **tracking: Any,
-) -> Generator[tuple[Frame, list[Face]]]:
+) -> WatchedVideo:
     """Detect and track the faces in a video, and smooth their probabilities.
+
+    If your loop over the frames ends early, `save` and `chart` contain the frames so far. If the video cannot be
+    processed to its end, they are not written.
 
     Args:
         video: the path of a video, the number of a webcam, or frames as returned by
             `mien.recognition.video.read_frames`. The order `watch(recognizer, video)` of earlier versions works too.
         recognizer: the recognizer; by default a new `mien.Recognizer`.
         every: process every Nth frame.
-        save: a video file to write, with the faces drawn on it; needs the path of a video, or frames with `info`.
-        force: replace a file of that name that mien did not write.
+        save: a video file to write, with the faces drawn on it and the sound of the video; needs the path of a video,
+            or frames with `info`.
+        chart: a PNG file to write, with a chart of the expressions of each face over time. Without a face, none is
+            written.
+        force: replace files of these names that mien did not write.
+        reporter: the reporter for progress and warnings; by default a display in a notebook, else the logger `mien`.
         **tracking: options of `mien.recognition.video.watch`: `chunk`, `tracker`, `smoothing_seconds`.
 
-    Yields:
-        Each frame with its faces.
+    Returns:
+        An iterator of pairs of a frame and its faces. Its `tracks` summarize each face so far.
 
     Raises:
-        DataError: If the video cannot be read, or `save` exists and mien did not write it.
+        DataError: If `save` or `chart` exists and mien did not write it, or has an unsupported suffix; with the first
+            frame, if the video cannot be read.
+        MissingExtra: If PyAV for `save` or matplotlib for `chart` is not installed.
     """
-    from mien.recognition.recognizer import Recognizer
-    from mien.recognition.video import read_frames
-    from mien.recognition.video import watch as track
+    from mien.evaluation.figures.style import need
+    from mien.workflows.video_files import VideoChart, VideoCopy
+    from mien.workflows.watched_video import WatchedVideo
 
-    if hasattr(video, "many"):
+    if hasattr(video, "predict_batch") or hasattr(video, "many"):
         video, recognizer = recognizer, video
-    if video is None:
-        raise DataError("Expected the path of a video, the number of a webcam, or frames.")
-    recognizer = recognizer or Recognizer()
-    if not isinstance(video, str | Path | int):
-        yield from _drawn(track(recognizer, video, **tracking), video, save, every=every, force=force)
-        return
-    with read_frames(video, every=every) as frames:
-        pairs = track(recognizer, frames, **tracking)
-        yield from _drawn(pairs, frames, save, every=every, force=force, source=video)
+    _check_names(save, chart, force=force)
+    files: list[VideoFile] = []
+    if save is not None:
+        sound = video if isinstance(video, str | Path) else None
+        files.append(
+            VideoCopy(Path(save), sound_from=sound, guard=partial(_written_to, Path(save), force=force))
+        )
+    if chart is not None:
+        if Path(chart).suffix.lower() != ".png":
+            raise DataError(
+                f"{quoted_path(str(chart))}: expected a name that ends in .png for a chart to write."
+            )
+        need("matplotlib", "charts")
+        title = (
+            f"Expressions in {printable(Path(video).name)}"
+            if isinstance(video, str | Path)
+            else "Expressions over time"
+        )
+        files.append(VideoChart(title, partial(_written_to, Path(chart), force=force)))
+    return WatchedVideo(video, recognizer, every=every, files=files, reporter=reporter, **tracking)
 
 
-def _drawn(
-    pairs: Iterable[tuple[Frame, list[Face]]],
-    frames: Any,
-    save: str | Path | None,
-    *,
-    every: int,
-    force: bool,
-    source: str | Path | int | None = None,
-) -> Generator[tuple[Frame, list[Face]]]:
-    """Yield the same frames and faces while writing them to a video."""
-    if save is None:
-        yield from pairs
-        return
-    from mien.recognition.drawing import draw_faces as draw
-    from mien.recognition.video import VideoWriter
+def _check_names(*paths: str | Path | None, force: bool) -> None:
+    """Check, before any work is done, that no file of the user would be replaced."""
+    for path in paths:
+        if path is not None:
+            with _written_to(Path(path), force=force):
+                pass
 
-    info = getattr(frames, "info", None)
-    if info is None:
-        raise DataError("Expected the path of a video where an annotated copy is to be saved, got frames.")
-    sound = source if isinstance(source, str | Path) else None
-    size = info.width, info.height
-    with (
-        guarding(_REMEDY, force=force),
-        VideoWriter(Path(save), info.fps / every, size, sound_from=sound) as writer,
-    ):
-        for frame, faces in pairs:
-            writer.write(draw(frame.image, faces), frame.seconds)
-            yield frame, faces
-        writer.finish_sound()
+
+@contextmanager
+def _written_to(path: Path, *, force: bool) -> Iterator[Path]:
+    """Yield a path to write; the block is not entered if mien did not write the file of that name."""
+    with guarding(_REMEDY, force=force) as guard:
+        guard.check(path)
+        yield path

@@ -23,7 +23,9 @@ from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.data.division import divide, folds_of
 from mien.data.inspection import without_copies
 from mien.errors import DataError
+from mien.html_table import html_table
 from mien.training.keras_start import prepare_keras
+from mien.wording import counted
 from mien.workflows.load_data import load_data
 from mien.workflows.notebook import default_reporter
 from mien.workflows.options import TrainOptions
@@ -45,7 +47,7 @@ SCORES = "cross_validation.json"
 PREDICTIONS = "out_of_fold.csv"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CrossValidation:
     """The scores of a cross-validation.
 
@@ -72,6 +74,24 @@ class CrossValidation:
     rows: NDArray[np.int64]
     fold: NDArray[np.int64]
     files: NDArray[np.str_] | None = None
+
+    def __repr__(self) -> str:
+        return f"<CrossValidation {self.folder}: {self._scores()}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (fold, f"{row['n']:,.0f}", f"{row['accuracy']:.2%}", f"{row['macro_f1']:.4f}")
+            for fold, row in enumerate(self.folds, 1)
+        ]
+        title = f"Cross-validation in {self.folder}: {self._scores()}"
+        return html_table(rows, ("fold", "images", "accuracy", "macro-F1"), title=title)
+
+    def _scores(self) -> str:
+        mean, spread = self.mean, self.spread
+        return (
+            f"{counted(len(self.folds), 'fold')}, {counted(len(self.true), 'image')}, accuracy {mean['accuracy']:.2%} ± "
+            f"{spread['accuracy']:.2%}, macro-F1 {mean['macro_f1']:.4f} ± {spread['macro_f1']:.4f}"
+        )
 
 
 def cross_validate(
@@ -116,7 +136,8 @@ def run_cross_validation(data: Any, options: TrainOptions, folds: int, reporter:
     choose_backend(options.backend)
     plan = make_plan(data, replace(options, resume=False))
     folder = options.out or plan.folder.with_name(f"{plan.folder.name}-kfold{folds}")
-    whole = load_data("synthetic" if data is None else data, replace(plan.reading, shares=None), reporter)
+    reading = replace(plan.reading, shares=None, split_seed=None)  # the folds are the division
+    whole = load_data("synthetic" if data is None else data, reading, reporter)
     whole = whole.select((whole.split != PRIVATE_TEST) & (whole.labels >= 0)) if whole.divided else whole
     prepare_keras(options.backend)
     numbers = folds_of(whole, folds, plan.reading.split_seed or 0)
@@ -161,11 +182,11 @@ def _train_fold(
     else:
         run = RunTrainer(reporter).train(part, config, folder, resume=(folder / LAST).exists())
         if run.interrupted:
-            raise TrainingInterrupted(f"Stopped in {folder.name}.")
+            raise TrainingInterrupted.in_part(folder.name)
     best = load_best(folder)
     with without_retracing_warnings():
         evaluation = score(
-            best.probabilities, part, labels=best.labels, split=PRIVATE_TEST, model=folder.name
+            best.probabilities, part, class_names=best.labels, split=PRIVATE_TEST, model=folder.name
         )
     scores = {"n": evaluation.n, "accuracy": evaluation.accuracy, "macro_f1": evaluation.macro_f1}
     return scores, evaluation.probabilities

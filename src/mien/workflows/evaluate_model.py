@@ -10,11 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import DataError
-from mien.labels import BUNDLED_LABEL_SETS, CUSTOM, FER2013, FUSED, LabelSet, find_label_set, meaning
+from mien.labels import LabelSet
 from mien.wording import counted
+from mien.workflows.evaluation_classes import in_classes_of, own_label_set, reading_label_set
 from mien.workflows.evaluation_files import folder_for, require_replaceable, write_evaluation
-from mien.workflows.load_data import is_synthetic
 from mien.workflows.load_model import open_model
 from mien.workflows.notebook import default_reporter
 from mien.workflows.options import DataOptions, ModelOptions
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mien.data.dataset import Dataset
-    from mien.data.label_mapping import LabelMapping
     from mien.evaluation.evaluation import Evaluation
     from mien.workflows.loaded_model import LoadedModel
     from mien.workflows.options import ClassNames
@@ -59,6 +57,22 @@ class EvaluateOptions:
     write: bool = True
     dataset: Dataset | None = None
 
+    @classmethod
+    def of(
+        cls,
+        *,
+        split: str | None = None,
+        out: str | Path | None = None,
+        flip_tta: bool = False,
+        force: bool = False,
+        **options: Any,
+    ) -> EvaluateOptions:
+        """Create the options from the keywords of `mien.evaluate`; files are written only with `out`."""
+        model = {name: options.pop(name, None) for name in ("pixel_scale", "pixel_range")}
+        opening = ModelOptions(class_names=options.pop("model_class_names", None), **model)
+        place = None if out is None else Path(out)
+        return cls(split, DataOptions(**options), opening, flip_tta, place, force, write=place is not None)
+
 
 @dataclass(frozen=True)
 class Evaluated:
@@ -87,6 +101,9 @@ def evaluate(
     label_set: str | None = None,
     class_names: ClassNames | None = None,
     votes: str | Path | None = None,
+    merge: Any = None,
+    group: str | None = None,
+    detect: bool = False,
     model_class_names: Sequence[str] | str | None = None,
     pixel_scale: float | None = None,
     pixel_range: tuple[float, float] | None = None,
@@ -107,6 +124,9 @@ def evaluate(
         label_set: the label set of data and predictions.
         class_names: the meaning of class numbers in the data, as for `mien.load`.
         votes: the FER+ votes, if they are not next to the table.
+        merge: names that are merged into one class, as for `mien.load`.
+        group: how to find the person or video of an image, as for `mien.load`.
+        detect: whether to detect, align and crop the face in each image.
         model_class_names: the model's class names in index order, for a file without a model card.
         pixel_scale: factor for pixel values 0 to 255, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
@@ -120,15 +140,12 @@ def evaluate(
         DataError: If the data cannot be read, have no such split, or share fewer than two classes with the model.
         ModelError: If the model cannot be opened, or does not return probabilities.
     """
-    options = EvaluateOptions(
-        split=split,
-        data=DataOptions(label_set, class_names, votes, cache),
-        model=ModelOptions(None, model_class_names, pixel_scale, pixel_range),
-        flip_tta=flip_tta,
-        out=None if out is None else Path(out),
-        force=force,
-        write=out is not None,
-    )
+    options = EvaluateOptions.of(
+        split=split, out=out, flip_tta=flip_tta, force=force,
+        label_set=label_set, class_names=class_names, votes=votes, cache=cache, merge=merge, group=group,
+        detect=detect or None,
+        model_class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=pixel_range,
+    )  # fmt: skip
     reporter = reporter or default_reporter()
     done = run_evaluation(model, data, options, reporter)
     if done.problem:
@@ -158,7 +175,7 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
         reporter.warning(f"Note: {sentence}")
     with reporter.progress(f"Evaluating on {split}") as advance:
         evaluation = score(
-            loaded.probabilities, dataset, labels=loaded.labels, split=split, model=str(loaded.path),
+            loaded.probabilities, dataset, class_names=loaded.labels, split=split, model=str(loaded.path),
             flip_tta=options.flip_tta, progress=advance,
         )  # fmt: skip
     if mapping:
@@ -187,14 +204,14 @@ def open_and_read(
 
     label_set = options.data.label_set
     wanted = label_set.name if isinstance(label_set, LabelSet) else label_set
-    opening = replace(options.model, label_set=wanted or _own_label_set(data))
+    opening = replace(options.model, label_set=wanted or own_label_set(data))
     loaded = open_model(model, opening, require_names=True)
     if loaded.note:
         reporter.warning(loaded.note)
     if options.dataset is not None:
         return loaded, options.dataset
     split = PRIVATE_TEST if options.split is None else find_split(options.split)
-    reading = replace(options.data, label_set=_reading_label_set(label_set, loaded, data))
+    reading = replace(options.data, label_set=reading_label_set(label_set, loaded, data))
     return loaded, find_data(loaded, DataRequest(data, reading, split), reporter)
 
 
@@ -226,42 +243,6 @@ def card_scores(evaluation: Evaluation) -> dict[str, Any]:
     return {name: scores[name] for name in ("n", "accuracy", "accuracy_interval", "macro_f1", "loss", "ece")}
 
 
-def _reading_label_set(
-    label_set: str | LabelSet | None, loaded: LoadedModel, data: Any
-) -> str | LabelSet | None:
-    """Return the label set for reading the data: the requested one, that of a table, or the classes of the data."""
-    if label_set == FUSED:
-        return FER2013
-    if label_set is not None:
-        return label_set
-    known = find_label_set(loaded.labels)
-    if known not in BUNDLED_LABEL_SETS.values():
-        return None
-    if data is None or is_synthetic(data) or not isinstance(data, str | Path):
-        return known
-    return known if _own_label_set(data) == FER2013.name else None
-
-
-def in_classes_of(labels: Sequence[str], dataset: Dataset, split: str) -> tuple[Dataset, LabelMapping | None]:
-    """Map a data set to the classes of a model; return it with the mapping, or `None` if the classes are the same.
-
-    Raises:
-        DataError: If they have fewer than two classes in common.
-    """
-    from mien.data.label_mapping import map_to
-
-    ours = {meaning(name) or name.casefold() for name in labels}
-    theirs = {meaning(name) or name.casefold() for name in dataset.label_set.classes}
-    if ours == theirs and len(labels) == len(dataset.label_set):
-        return dataset, None
-    mapped, mapping = map_to(dataset, find_label_set(labels) or LabelSet(CUSTOM, tuple(labels)))
-    if not (mapped.split == split).any():
-        return mapped, mapping
-    by_class = dataset.counts().get(split, {})
-    left_out = {name: by_class[name] for name in mapping.left_out if by_class.get(name)}
-    return mapped, replace(mapping, left_out=left_out)
-
-
 def _folder_of(
     loaded: LoadedModel, split: str, options: EvaluateOptions, data: Any, dataset: Dataset
 ) -> Path | None:
@@ -274,26 +255,3 @@ def _folder_of(
         return loaded.folder / split
     name = name_of_place(Path(data if isinstance(data, str | Path) else dataset.source)) or "data"
     return folder_for(loaded.folder / f"{name}-{split}", dataset.source)
-
-
-def _own_label_set(data: Any) -> str | None:
-    """Return the default label set: FER2013's for its table, else the default of the model.
-
-    The labels of the table are FER2013's, so they are compared with predictions for that label set; faces from other
-    sources are labeled by what they show, for which `fused` is the better match.
-    """
-    from mien.data.dataset import Dataset
-    from mien.data.table_files import find_tables, is_fer2013
-
-    if data is None or is_synthetic(data):
-        return FER2013.name
-    if isinstance(data, Dataset):
-        return data.label_set.name
-    if not isinstance(data, str | Path):
-        return FER2013.name
-    place = Path(data)
-    try:
-        tables = find_tables(place) if place.is_dir() else [place]
-        return FER2013.name if tables and all(map(is_fer2013, tables)) else None
-    except (OSError, ValueError, DataError):
-        return None  # reading the data reports the error

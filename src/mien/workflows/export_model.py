@@ -76,6 +76,7 @@ def export(
     pixel_range: tuple[float, float] | None = None,
     license: str | None = None,  # noqa: A002
     force: bool = False,
+    logits: bool = False,
     reporter: Reporter | None = None,
 ) -> Path:
     """Write a model in another format, with its card inside.
@@ -93,6 +94,8 @@ def export(
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
         license: the license of the model, for its card.
         force: replace a file that mien did not write.
+        logits: whether an ONNX file without a card returns logits; a softmax is added to its copy. Requires
+            `model_class_names` and the format `onnx`.
         reporter: the reporter.
 
     Returns:
@@ -110,6 +113,7 @@ def export(
         model=ModelOptions(None, model_class_names, pixel_scale, pixel_range),
         license=license,
         force=force,
+        logits=logits,
     )
     return run_export(model, options, reporter or default_reporter())
 
@@ -122,6 +126,10 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
         DataError: If there is a file of that name that mien did not write, and `force` is not set.
     """
     options = replace(options, format=find_format(options.format, options.out))
+    if options.logits and options.format != "onnx":
+        raise ModelError(
+            f"Expected the format onnx with `logits=True`, got {options.format}. Leave one of them out."
+        )
     loaded = open_model(model, options.model, require_names=True)
     if loaded.note:
         reporter.warning(loaded.note)
@@ -176,7 +184,7 @@ def _with_license(card: ModelCard, text: str | None, model: Any) -> ModelCard:
             f"`license` states the license of a model of your own, and {model} is bundled: its card states its license "
             f"already. Leave `license` out; see it with: mien model {model}"
         )
-    return replace(card, licence=check_license(text)) if text is not None else card
+    return replace(card, license=check_license(text)) if text is not None else card
 
 
 def _require_probabilities(loaded: LoadedModel) -> None:

@@ -136,7 +136,7 @@ def _write_coreml(job: Job, made: Path) -> Converted:
         _write_saved_model(job, source)
         model = _convert_to_coreml(source, job)
     model.user_defined_metadata[METADATA_KEY] = job.card.to_json()
-    model.license, model.short_description = job.card.licence, job.card.limits
+    model.license, model.short_description = job.card.license, job.card.limits
     model.save(str(made))
     if sys.platform != "darwin":
         return None, "Only macOS can run Core ML models, so the model was converted and not compared."

@@ -70,13 +70,23 @@ def _write_models(run: Run, best: KerasClassifier, dataset: Dataset, reporter: R
     if converted and run.recipe.release:
         _write_release(best, dataset, run.folder / RELEASE, reporter)
     if not converted:
-        release = (
-            f", and mien train --resume --out {run.folder} the {RELEASE} too" if run.recipe.release else ""
-        )
-        reporter.warning(
-            "There is no model.onnx: its conversion needs TensorFlow, which may be installed beside another backend: "
-            f"{install_command('train-cpu')}. Then mien export {run.folder} --format onnx makes it{release}."
-        )
+        reporter.warning(without_onnx(run.folder, release=run.recipe.release))
+
+
+def without_onnx(folder: Path, *, release: bool) -> str:
+    """Return the warning that there is no TensorFlow, so that no ONNX file was written.
+
+    Args:
+        folder: the run folder.
+        release: whether the recipe also writes `release.onnx`, which only a training does.
+    """
+    then = f"export {folder} with `format=onnx`"
+    if release:
+        then = f"resume the training with `resume=True` `out={folder}`, which writes it and release.onnx"
+    return (
+        "There is no model.onnx: its conversion needs TensorFlow, which may be installed beside another backend: "
+        f"{install_command('train-cpu')}. Then {then}."
+    )
 
 
 def _write_release(best: KerasClassifier, dataset: Dataset, path: Path, reporter: Reporter) -> None:
@@ -114,7 +124,7 @@ def _calibrate(
             return evaluate(
                 model.probabilities,
                 images,
-                labels=model.labels,
+                class_names=model.labels,
                 split="PublicTest",
                 model=name,
                 progress=advance,

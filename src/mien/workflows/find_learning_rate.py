@@ -1,4 +1,10 @@
-"""Find a learning rate for a training and plot the loss, as `mien train --find-lr` does."""
+"""Find a learning rate for a training and plot the loss, as `mien train --find-lr` does.
+
+import mien
+
+found = mien.find_learning_rate("fer2013.csv", "compact")
+run = mien.train("fer2013.csv", "compact", learning_rate=found.suggested)
+"""
 
 from __future__ import annotations
 
@@ -8,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from mien.training.keras_start import prepare_keras
 from mien.workflows.fine_tune import fit_to_data
 from mien.workflows.load_data import load_data, with_validation, with_votes
+from mien.workflows.notebook import default_reporter
+from mien.workflows.options import TrainOptions
 from mien.workflows.run_plan import make_plan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mien.workflows.options import TrainOptions
     from mien.workflows.reporter import Reporter
 
 PLOT = "learning-rate.png"
@@ -38,6 +45,31 @@ class FoundRate:
     plot: Path
     rises: bool = True
     falls: bool = True
+
+
+def find_learning_rate(
+    data: Any = None,
+    recipe: Any = None,
+    *,
+    out: str | Path | None = None,
+    reporter: Reporter | None = None,
+    **options: Any,
+) -> FoundRate:
+    """Find a learning rate for a training and plot the loss; no model is saved.
+
+    Args:
+        data: the data, as for `mien.train`.
+        recipe: the recipe, as for `mien.train`.
+        out: the folder of the plot; by default the run folder that `mien.train` would use.
+        reporter: the reporter; by default a display in a notebook, else the logger `mien`.
+        **options: options as for `mien.train`.
+
+    Raises:
+        DataError: If the data cannot be read, or the loss is NaN.
+        ModelError: If an option does not exist or is invalid.
+    """
+    chosen = TrainOptions.of(recipe, out=out, **options)
+    return run_learning_rate_search(data, chosen, reporter or default_reporter())
 
 
 def run_learning_rate_search(data: Any, options: TrainOptions, reporter: Reporter) -> FoundRate:

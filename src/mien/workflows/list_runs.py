@@ -1,4 +1,10 @@
-"""List the trainings in a folder as rows of a table, as `mien runs` does."""
+"""List the trainings in a folder as rows of a table, as `mien runs` does.
+
+import mien
+import pandas as pd
+
+pd.DataFrame(mien.list_runs("runs"))[["run", "epochs", "val_accuracy"]]
+"""
 
 from __future__ import annotations
 

@@ -20,6 +20,15 @@ _LISTED = 20
 """Maximum number of unreadable images that are listed; further ones are only counted."""
 
 
+def is_dataset(data: Any) -> bool:
+    """Return whether data are a `mien.Dataset`, without importing it for data on a path."""
+    if isinstance(data, str | Path):
+        return False
+    from mien.data.dataset import Dataset
+
+    return isinstance(data, Dataset)
+
+
 def is_synthetic(data: Any) -> bool:
     """Return whether data are drawn faces: `synthetic`, `synthetic:N` or `synthetic:N:SEED`."""
     return isinstance(data, str) and data.partition(":")[0] == SYNTHETIC
@@ -30,16 +39,16 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
 
     Args:
         data: a `mien.Dataset`, or an input of `mien.load`: a path, `synthetic:N`, arrays.
-        options: options for reading it.
+        options: options for reading it; a `mien.Dataset` is only divided, or changed to FER+'s labels.
         reporter: the reporter.
 
     Raises:
-        DataError: If the data cannot be read.
+        DataError: If the data cannot be read, or an option does not apply to a `mien.Dataset`.
     """
-    from mien.data import Dataset, load
+    from mien.data import load
 
-    if isinstance(data, Dataset):
-        return data
+    if is_dataset(data):
+        return apply_options(data, options)
     crop = make_cropper(data, options) if options.detect else None
     what = data if isinstance(data, str | Path) else "the data"
     with reporter.progress(f"Reading {what}") as advance:
@@ -58,6 +67,60 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
         )
     _warn_of_omissions(dataset, reporter)
     return dataset
+
+
+def apply_options(dataset: Dataset, options: DataOptions) -> Dataset:
+    """Apply options for reading data to a data set that is already read.
+
+    Args:
+        dataset: the data set.
+        options: `shares` and `split_seed` divide a data set without splits; `label_set` chooses FER+'s labels if it has
+            the votes. `cache` has no effect.
+
+    Raises:
+        DataError: If another option is given, or the data set has other classes, or splits already.
+    """
+    from mien.data.division import divide
+    from mien.data.ferplus import as_ferplus
+    from mien.data.reading_options import SHARES, parse_shares
+    from mien.labels import FERPLUS, get_label_set
+
+    _require_applicable(dataset, options)
+    wanted = dataset.label_set if options.label_set is None else get_label_set(options.label_set)
+    if wanted != dataset.label_set:
+        if wanted != FERPLUS or dataset.votes is None:
+            raise DataError(
+                f"Expected data with the label set {wanted.name}, got a mien.Dataset with {dataset.label_set.name}. "
+                f"Leave `label_set` out, or pass a data set from mien.load(PATH, label_set={wanted.name!r})."
+            )
+        dataset = as_ferplus(dataset)
+    if options.shares is None and options.split_seed is None:
+        return dataset
+    return divide(dataset, parse_shares(options.shares or SHARES), options.split_seed or 0)
+
+
+def _require_applicable(dataset: Dataset, options: DataOptions) -> None:
+    """Refuse options that had to be given when a data set was read.
+
+    Raises:
+        DataError: If one of them is given.
+    """
+    reading = {name: getattr(options, name) for name in ("class_names", "merge", "group", "votes")}
+    detection = {name: getattr(options, name) for name in ("detect", "keep_crops")}
+    late = [name for name, value in (reading | detection).items() if value is not None and value is not False]
+    if late:
+        load = f", or a data set from mien.load(PATH, {late[0]}=...)" if late[0] in reading else ""
+        raise DataError(
+            f"Expected data to read with {', '.join(f'`{name}`' for name in late)}, got a mien.Dataset, which is read "
+            f"already. Pass the path of the data instead{load}."
+        )
+    if dataset.divided:
+        for name in ("shares", "split_seed"):
+            if getattr(options, name) is not None:
+                raise DataError(
+                    f"Expected data without splits to divide with `{name}`, got a mien.Dataset that has splits. Leave "
+                    "it out, or pass a data set from mien.load(PATH)."
+                )
 
 
 def _warn_of_omissions(dataset: Dataset, reporter: Reporter) -> None:
@@ -88,6 +151,11 @@ def with_votes(dataset: Dataset, path: str, recipe: str) -> Dataset:
             "`joint=0`."
         )
     place = Path(path)
+    if not place.exists():
+        raise DataError(
+            f"The recipe {recipe} learns the FER+ votes too, which these data do not have. Pass a data set "
+            "from mien.load(PATH, votes=PATH), or leave that part out with `joint=0`."
+        )
     try:
         votes = find_votes(place if place.is_dir() else place.parent)
     except DataError as error:

@@ -1,7 +1,9 @@
 """Models on the Hugging Face Hub: upload with the card as README and checksums, download and verify.
 
-push_model("runs/mine", "hf://me/my-faces")
-pull_model("hf://me/my-faces", "models/")
+import mien
+
+mien.push("runs/mine", "hf://me/my-faces")
+mien.pull("hf://me/my-faces", "models/")
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mien.card import ModelCard
+    from mien.workflows.run import Run
 
 MODEL = "model.onnx"
 CHECKSUMS = "SHA256SUMS"
@@ -60,11 +63,11 @@ def parse_address(text: str) -> Address:
     return Address(match[1], match[2])
 
 
-def push_model(model: str | Path, address: str, *, private: bool = False) -> str:
+def push(model: str | Path | Run, address: str, *, private: bool = False) -> str:
     """Upload a model.
 
     Args:
-        model: a run folder with a `model.onnx`, or an ONNX file with a model card.
+        model: a `mien.Run` or run folder with a `model.onnx`, or an ONNX file with a model card.
         address: `hf://user/model`.
         private: whether a new repository is private.
 
@@ -79,7 +82,7 @@ def push_model(model: str | Path, address: str, *, private: bool = False) -> str
     from mien.recognition.onnx_card import read_card
 
     place = parse_address(address)
-    name, data = read_model(model)
+    name, data = read_model(model if isinstance(model, str | Path) else model.folder)
     card = read_card(name, data)
     hub = _hub()
     with tempfile.TemporaryDirectory() as folder, _explained(address, "upload to"), _quiet(hub):
@@ -99,7 +102,11 @@ def push_model(model: str | Path, address: str, *, private: bool = False) -> str
         return f"{api.endpoint}/{place.repository}"
 
 
-def pull_model(address: str, out: str | Path | None = None, *, force: bool = False) -> Path:
+push_model = push
+"""Former name of `push`."""
+
+
+def pull(address: str, out: str | Path | None = None, *, force: bool = False) -> Path:
     """Download a model and verify it.
 
     Args:
@@ -146,6 +153,10 @@ def pull_model(address: str, out: str | Path | None = None, *, force: bool = Fal
     return folder / MODEL
 
 
+pull_model = pull
+"""Former name of `pull`."""
+
+
 def _verify(address: str, found: dict[str, bytes]) -> None:
     lines = found[CHECKSUMS].decode("utf-8", "replace").splitlines()
     known = {name.strip(): digest for digest, _, name in (line.partition("  ") for line in lines)}
@@ -159,7 +170,7 @@ def _verify(address: str, found: dict[str, bytes]) -> None:
 
 def write_readme(card: ModelCard) -> str:
     """Return the README of a repository: the model card, with the front matter that the Hub reads."""
-    license_ = "other" if card.licence == "not stated" else card.licence.lower()
+    license_ = "other" if card.license == "not stated" else card.license.lower()
     head = ["---", "library_name: mien", "pipeline_tag: image-classification"]
     head += ["tags:", "- facial-expression-recognition"]
     if re.fullmatch(r"[a-z0-9.-]+", license_):
@@ -175,12 +186,12 @@ def write_readme(card: ModelCard) -> str:
     ]
     spec = card.input
     lines += [
-        f"Input: {spec.colour} faces of {spec.width}x{spec.height} pixels, {spec.low:g} to {spec.high:g}.",
+        f"Input: {spec.color} faces of {spec.width}x{spec.height} pixels, {spec.low:g} to {spec.high:g}.",
         "",
     ]
     if card.training_data:
         lines += [f"Training data: {card.training_data}.", ""]
-    lines += [f"License: {card.licence}.", "", f"Limits: {card.limits}", ""]
+    lines += [f"License: {card.license}.", "", f"Limits: {card.limits}", ""]
     if card.scores:
         lines += ["| data | images | accuracy | macro-F1 |", "|---|---|---|---|"]
         for split, row in card.scores.items():

@@ -65,6 +65,10 @@ class NotebookReporter(Reporter):
         self._status = text.splitlines()[-1] if text.strip() else text
         self._draw()
 
+    def step(self, number: int, title: str) -> None:
+        """Show the title of a step as the status."""
+        self.message(f"{number}. {title}")
+
     def warning(self, text: str) -> None:
         """Print a warning, which is kept in the output."""
         print(text, file=sys.stderr)  # noqa: T201 - the notebook's own stream for warnings
@@ -93,8 +97,8 @@ class NotebookReporter(Reporter):
         """Show the progress of the augmentation cache."""
         self._status = {
             "waiting": "waiting for another training",
-            "views": "computing augmented copies",
-            "answers": "asking the teachers",
+            "augmented_copies": "computing augmented copies",
+            "predictions": "computing the teachers' predictions",
         }[what]
         self._share = done / total if total else 0.0
         self._draw(now=False)

@@ -56,10 +56,14 @@ class DataOptions:
     def kept(self) -> dict[str, Any]:
         """Return the options that `recipe.json` stores to read the same data again, without empty entries."""
         from mien.data.classes import parse_merge
+        from mien.labels import LABEL_SETS, LabelSet
 
+        label_set = self.label_set
+        if isinstance(label_set, LabelSet):
+            label_set = label_set.name if LABEL_SETS.get(label_set.name) == label_set else None
         merge = {new: list(old) for new, old in parse_merge(self.merge)}
         kept = {
-            "label_set": self.label_set if isinstance(self.label_set, str) else None,
+            "label_set": label_set,
             "class_names": self.class_names, "merge": merge, "group": self.group, "shares": self.shares,
             "split_seed": self.split_seed, "detect": self.detect,
         }  # fmt: skip

@@ -185,4 +185,4 @@ def _evaluated(path: Path, dataset: Dataset, label_set: str, split: str = PUBLIC
     answer = Classifier(path).answering_in(label_set)
     votes = label_set == FERPLUS.name and dataset.label_set != FERPLUS
     images = as_ferplus(dataset) if votes else dataset
-    return evaluate(answer.probabilities, images, labels=answer.labels, split=split)
+    return evaluate(answer.probabilities, images, class_names=answer.labels, split=split)

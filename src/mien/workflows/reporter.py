@@ -39,6 +39,9 @@ class Reporter:
     def warning(self, text: str) -> None:
         """Receive a warning, as a sentence."""
 
+    def step(self, number: int, title: str) -> None:
+        """Begin a numbered step of a workflow with several steps."""
+
     def progress(self, title: str) -> AbstractContextManager[Advance]:
         """Begin a longer operation, which ends with the block and calls the returned function with its progress."""
         del title
@@ -53,7 +56,13 @@ class Reporter:
         return nullcontext()
 
     def preparing(self, what: str, done: int, total: int) -> None:
-        """Receive the progress of augmented copies (`views`) or predictions (`answers`); `waiting`: for another run."""
+        """Receive the progress of the augmentation cache.
+
+        Args:
+            what: `augmented_copies`, `predictions` (of the teachers), or `waiting` for another training.
+            done: what is done.
+            total: the total; 0 for `waiting`.
+        """
 
     def batch(self, now: BatchProgress) -> None:
         """Receive the progress after a training batch."""
@@ -82,6 +91,10 @@ class LogReporter(Reporter):
     def warning(self, text: str) -> None:
         """Log a warning."""
         self._log.warning(text)
+
+    def step(self, number: int, title: str) -> None:
+        """Log the title of a step."""
+        self._log.info("%d. %s", number, title)
 
     def epoch(self, state: TrainingState) -> None:
         """Log the row of an epoch."""

@@ -33,17 +33,21 @@ class Run:
         rows: the history as one dict per epoch.
     """
 
-    def __init__(self, trained: Trained, dataset: Dataset | None = None) -> None:
+    def __init__(self, trained: Trained, dataset: Dataset | None = None, *, data: Any = None) -> None:
         self.folder: Path = trained.folder
         self.recipe: Recipe = trained.recipe
         self.interrupted: bool = trained.interrupted
         self.rows = trained.history
         self._best = trained.best
-        self._dataset = dataset
+        self._dataset, self._data = dataset, data
 
     @classmethod
-    def open(cls, folder: str | Path) -> Run:
+    def open(cls, folder: str | Path, data: Any = None) -> Run:
         """Open the run in a folder.
+
+        Args:
+            folder: the run folder.
+            data: the data that it was trained on, as for `mien.train`, if they were passed in Python or have moved.
 
         Raises:
             ModelError: If there is no run with a complete epoch.
@@ -59,7 +63,7 @@ class Run:
         config = read_config(folder)
         if config is None or not (folder / BEST).is_file():
             raise ModelError(f"{folder}: expected a run folder with a complete epoch, found none.")
-        return cls(Trained(folder, config.recipe, read_history(folder), interrupted=False))
+        return cls(Trained(folder, config.recipe, read_history(folder), interrupted=False), data=data)
 
     @property
     def dataset(self) -> Dataset:
@@ -68,12 +72,14 @@ class Run:
         Raises:
             ModelError: If they are missing or have changed.
         """
-        if self._dataset is None:
-            from mien.workflows.load_model import open_model
-            from mien.workflows.options import DataOptions
-            from mien.workflows.reporter import SilentReporter
-            from mien.workflows.run_data import DataRequest, find_data
+        from mien.workflows.load_model import open_model
+        from mien.workflows.options import DataOptions
+        from mien.workflows.reporter import SilentReporter
+        from mien.workflows.run_data import DataRequest, find_data, find_training_data
 
+        if self._dataset is None and self._data is not None:
+            self._dataset = find_training_data(self.folder, self._data, SilentReporter())
+        elif self._dataset is None:
             request = DataRequest(None, DataOptions(), "PublicTest")
             self._dataset = find_data(open_model(self.folder), request, SilentReporter())
         return self._dataset
@@ -89,7 +95,11 @@ class Run:
 
     @property
     def best(self) -> dict[str, float]:
-        """The epoch that is kept: the one with the lowest validation loss, or the last, as the recipe says."""
+        """The epoch that is kept, as the field `select` of the recipe says.
+
+        That is the epoch with the lowest validation loss (`val_loss`, by default), with the highest validation macro-F1
+        (`macro_f1`), or the last one (`last`).
+        """
         return dict(self._best)
 
     @property
@@ -124,25 +134,31 @@ class Run:
         return curves_figure(self.rows, select=self.recipe.select)
 
     def evaluate(
-        self, split: str = "PublicTest", *, flip_tta: bool = False, out: str | Path | None = None
+        self,
+        split: str = "PublicTest",
+        *,
+        data: Any = None,
+        flip_tta: bool = False,
+        out: str | Path | None = None,
     ) -> Evaluation:
         """Evaluate the best network on a split of its data.
 
         Args:
             split: by default `PublicTest`, which selected the best epoch; use `PrivateTest` only once, at the end.
+            data: other data, as for `mien.evaluate`; by default those that it was trained on.
             flip_tta: average the predictions for each image and its mirror image.
             out: a folder for figures, report and `evaluation.json`; by default nothing is written.
 
         Raises:
             DataError: If the data have no such split.
-            ModelError: If the data are missing or have changed.
+            ModelError: If the data are missing or have changed, or were passed in Python and were not passed again.
         """
         from mien.workflows.evaluate_model import evaluate
         from mien.workflows.reporter import SilentReporter
 
-        return evaluate(
-            self, self._dataset, split=split, flip_tta=flip_tta, out=out, reporter=SilentReporter()
-        )
+        if data is None:  # those of a run in its folder are read there
+            data = self._dataset if self._data is None else self.dataset
+        return evaluate(self, data, split=split, flip_tta=flip_tta, out=out, reporter=SilentReporter())
 
     def save(self, path: str | Path) -> Path:
         """Write the best network as `.keras`, `.h5` or `.onnx`, by the suffix, with its card inside.

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import DataError, MienError, ModelError
 from mien.training.keras_start import prepare_keras
 from mien.workflows.load_data import is_synthetic, load_data
-from mien.workflows.run_plan import data_options_of
+from mien.workflows.options import DataOptions
+from mien.workflows.run_reading import data_options_of, name_of, options_for, passed_in_python, require_path
 from mien.workflows.trained_split import divide_as_trained
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
     from mien.training.run_config import RunConfig
     from mien.workflows.loaded_model import LoadedModel
-    from mien.workflows.options import DataOptions
     from mien.workflows.reporter import Reporter
 
 
@@ -64,12 +64,43 @@ def find_data(model: LoadedModel, request: DataRequest, reporter: Reporter) -> D
     path = config.path if request.data is None else request.data
     if request.split == PUBLIC_TEST and not (dataset.split == PUBLIC_TEST).any():
         return _with_held_out(dataset, folder, config, str(path))
-    if request.data is None and (difference := _changed(dataset, folder, config)):
+    if request.data is not None:
+        return dataset
+    if config.in_memory and (difference := _difference(dataset, folder, config, request.options)):
+        raise ModelError(passed_in_python(config, folder, f"their source gives others ({difference})"))
+    if difference := _changed(dataset, folder, config):
         raise ModelError(
             f"{path} has changed since {folder} was trained on it ({difference}). To evaluate on it as it is now, name "
             f"it: `data={path}`"
         )
     return dataset
+
+
+def find_training_data(folder: Path, data: Any, reporter: Reporter) -> Dataset:
+    """Read the data that a run was trained on from where they are now, with its options and its validation split.
+
+    Args:
+        folder: the run folder.
+        data: the data, as for `mien.train`.
+        reporter: the reporter.
+
+    Raises:
+        DataError: If they cannot be read.
+        ModelError: If they are not those of the training.
+    """
+    from mien.data.dataset import PUBLIC_TEST
+    from mien.data.inspection import hold_out
+
+    config = read_run_config(folder)
+    if config is None:
+        raise ModelError(f"{folder}: expected a run folder, found none.")
+    dataset = load_data(data, options_for(data, config, DataOptions()), reporter)
+    if difference := _difference(dataset, folder, config, DataOptions()):
+        raise ModelError(
+            f"Expected the data that {folder} was trained on, got others from {name_of(data)[-80:]} ({difference}). "
+            "Pass the same data with `data`; evaluate on other data with mien.evaluate."
+        )
+    return dataset if (dataset.split == PUBLIC_TEST).any() else hold_out(dataset)
 
 
 def is_run_data(model: LoadedModel, data: Any, dataset: Dataset) -> bool:
@@ -126,8 +157,10 @@ def _read(request: DataRequest, folder: Path, config: RunConfig | None, reporter
     if request.data is not None or config is None:
         return load_data(request.data, request.options, reporter)
     asked, path = request.options, config.path
+    require_path(config, folder)
     options = data_options_of(config, asked)
-    if not config.reading or asked.votes:  # for an older run, use the label set of the request
+    older = not config.reading and not config.in_memory
+    if older or asked.votes:  # use the label set of the request
         options = replace(options, label_set=asked.label_set or config.label_set)
     try:
         return load_data(path, options, reporter)
@@ -136,6 +169,10 @@ def _read(request: DataRequest, folder: Path, config: RunConfig | None, reporter
             raise DataError(
                 f"{folder} was trained on {path[-80:]}, which is not there as seen from this folder. Say where it is "
                 "now with `data=PATH`."
+            ) from error
+        if config.in_memory:
+            raise ModelError(
+                passed_in_python(config, folder, f"reading their source again fails ({error})")
             ) from error
         raise
 
@@ -167,6 +204,14 @@ def _with_held_out(dataset: Dataset, folder: Path, config: RunConfig, path: str)
             "again. Evaluate on another split, or on the data as they were."
         )
     return hold_out(dataset)
+
+
+def _difference(dataset: Dataset, folder: Path, config: RunConfig, asked: DataOptions) -> str | None:
+    """Describe how data read for a run differ from those of its training, unless another label set was asked for."""
+    now, then = dataset.label_set.name, config.label_set
+    if now != then and asked.label_set is None:
+        return f"the label set {then} then, {now} now"
+    return _changed(dataset, folder, config)
 
 
 def _changed(dataset: Dataset, folder: Path, config: RunConfig) -> str | None:

@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.data.places import name_of_place
-from mien.data.reading_options import SHARES, parse_shares, read_options
+from mien.data.reading_options import read_options
 from mien.errors import DataError, ModelError
 from mien.labels import CUSTOM, FER2013, LabelSet
 from mien.workflows.export_model import check_license
-from mien.workflows.load_data import is_synthetic
-from mien.workflows.options import DataOptions, TrainOptions
+from mien.workflows.load_data import is_dataset, is_synthetic
+from mien.workflows.run_reading import name_of, options_for, reading_to_store, require_path
 
 if TYPE_CHECKING:
     from mien.training.experiment_tracking import Tracking
     from mien.training.recipe import Recipe
     from mien.training.run_config import RunConfig
+    from mien.workflows.options import DataOptions, TrainOptions
 
 RUNS = Path("runs")
 """The default parent folder of run folders."""
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C stopped a training before an epoch was complete, or in a teacher; the message says how to resume."""
+    """Ctrl-C stopped a training before an epoch was complete, or in a teacher or fold.
+
+    The message says how to continue from Python; the command composes its own message.
+
+    Args:
+        happened: what was stopped, as a sentence.
+        folder: the run folder to resume; `None` if the same call continues.
+        effect: what the same call does then, as a verb.
+    """
+
+    def __init__(self, happened: str, *, folder: Path | None = None, effect: str = "continues") -> None:
+        resume = f"Resume it with mien.train(..., out={str(folder)!r}, resume=True)."
+        super().__init__(f"{happened} {resume if folder else f'The same call {effect}.'}")
+        self.happened, self.folder, self.effect = happened, folder, effect
 
     @classmethod
-    def in_teacher(cls, name: str) -> TrainingInterrupted:
-        """Create the error for Ctrl-C during the training of a teacher."""
-        return cls(f"\nStopped in {name}. The same command goes on from there.")
+    def in_part(cls, name: str) -> TrainingInterrupted:
+        """Create the error for Ctrl-C during the training of a teacher or a fold."""
+        return cls(f"Stopped in {name}.")
 
     @classmethod
     def before_an_epoch(cls, folder: Path) -> TrainingInterrupted:
         """Create the error for Ctrl-C before an epoch was complete in this process."""
         if (folder / "last.keras").is_file():
-            return cls(f"Stopped before a further epoch. Resume with: mien train --resume --out {folder}")
-        return cls("Stopped before an epoch was complete, so nothing is kept. The same command starts again.")
+            return cls("Stopped before a further epoch.", folder=folder)
+        return cls("Stopped before an epoch was complete, so nothing is kept.", effect="starts again")
 
 
 @dataclass(frozen=True)
@@ -86,7 +100,8 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
     config = RunConfig(
         recipe=recipe,
         path=base.path if data is None else name_of(data),
-        label_set=_name(given.label_set) or (data.label_set.name if _is_dataset(data) else base.label_set),
+        label_set=_name(given.label_set) or (data.label_set.name if is_dataset(data) else base.label_set),
+        in_memory=base.in_memory if data is None else not isinstance(data, str | Path),
         votes=str(votes) if votes else None,
         teachers=options.teachers or base.teachers,
         start=options.start or base.start,
@@ -95,14 +110,14 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
         license=base.license if license_ is None else license_,
         class_names=given.class_names or base.class_names,  # type: ignore[arg-type]
         custom=options.custom.names,
-        reading=base.reading if begun else _reading(data, given).kept(),
+        reading=base.reading if begun else reading_to_store(data, given),
         tracking=_tracking(options, base.tracking),
     )
     config.tracking.require()
-    reading = data_options_of(config, given)
+    reading = options_for(data, config, given)
     source = config.path if data is None and begun else data
-    if begun and data is None and not is_synthetic(config.path) and config.path == "memory":
-        raise ModelError(f"{folder} was trained on data from Python. Pass them again with `data`.")
+    if begun and data is None:
+        require_path(config, folder)
     if not begun:
         _require_outside(folder, source)
     return Plan(folder, config, source, reading)
@@ -123,30 +138,6 @@ def _require_outside(folder: Path, data: Any) -> None:
         )
 
 
-def _reading(data: Any, given: DataOptions) -> DataOptions:
-    """Return the options for the data of a new run: data without splits are divided."""
-    shares = parse_shares(given.shares or SHARES)
-    return replace(given, shares=None if _is_dataset(data) else shares, split_seed=given.split_seed or 0)
-
-
-def data_options_of(config: RunConfig, given: DataOptions | None = None) -> DataOptions:
-    """Return the options for reading the data of a run.
-
-    Args:
-        config: its arguments.
-        given: additional options: a folder for crops, no cache.
-    """
-    given = given or DataOptions()
-    kept = dict(config.reading)
-    label_set = given.label_set or kept.pop("label_set", None if kept else config.label_set)
-    kept.pop("label_set", None)
-    class_names = given.class_names or kept.pop("class_names", config.class_names)
-    kept.pop("class_names", None)
-    return DataOptions(
-        label_set, class_names, given.votes or config.votes, given.cache, keep_crops=given.keep_crops, **kept
-    )
-
-
 def _tracking(options: TrainOptions, base: Tracking) -> Tracking:
     """Return the requested tracking; what is not given is taken from the run that is resumed."""
     from mien.training.experiment_tracking import RUN_FOLDER, Tracking
@@ -162,19 +153,6 @@ def _tracking(options: TrainOptions, base: Tracking) -> Tracking:
 
 def _name(label_set: LabelSet | str | None) -> str | None:
     return label_set.name if isinstance(label_set, LabelSet) else label_set
-
-
-def _is_dataset(data: Any) -> bool:
-    from mien.data.dataset import Dataset
-
-    return isinstance(data, Dataset)
-
-
-def name_of(data: Any) -> str:
-    """Return the name of the data in the name of a run folder."""
-    if isinstance(data, str | Path):
-        return str(data)
-    return str(data.source) if _is_dataset(data) else "memory"
 
 
 def _find_run(data: Any, options: TrainOptions) -> tuple[Path, RunConfig | None]:
@@ -212,7 +190,7 @@ def with_name(folder: Path | None) -> Path | None:
 def _default_folder(data: Any, options: TrainOptions) -> Path:
     recipe = options.choose_recipe()
     label_set = _name(options.data.label_set) or (
-        data.label_set.name if _is_dataset(data) else name_of_classes(data, options.data)
+        data.label_set.name if is_dataset(data) else name_of_classes(data, options.data)
     )
     drawn = RUNS / run_folder_name(recipe, label_set, "synthetic")
     if data is None and not options.resume:

@@ -182,5 +182,5 @@ def _train_first(name: str, dataset: Dataset, config: RunConfig, place: Path, tr
     except KeyboardInterrupt:
         interrupted = True
     if interrupted:
-        raise TrainingInterrupted.in_teacher(name)
+        raise TrainingInterrupted.in_part(name)
     keras.utils.clear_session()

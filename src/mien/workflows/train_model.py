@@ -60,7 +60,8 @@ def train(
 
     Args:
         data: a path as for `mien.load`, `synthetic:N` for drawn faces, a `mien.Dataset`, or arrays
-            `(images, labels)` or `(images, labels, splits)`; for `resume=True` it may be left out if it was a path.
+            `(images, labels)` or `(images, labels, splits)`; for `resume=True` it may be left out if it was a path. A
+            `mien.Dataset` without splits is divided; the other options for reading data do not apply to it.
         recipe: the name of a recipe (`mien recipes` lists them), a `Recipe`, the path of a JSON file or a dict of
             fields; by default `classic`.
         out: the run folder; by default `runs/RECIPE-LABELS-seedN`.
@@ -103,6 +104,8 @@ def run_training(data: Any, options: TrainOptions, reporter: Reporter) -> Run:
     if plan.data is None:
         reporter.message(_DRAWN)
     dataset = load_data("synthetic" if plan.data is None else plan.data, plan.reading, reporter)
+    if options.data.shares is not None and dataset.division is None:
+        reporter.warning(f"Note: {dataset.source[-80:]} has splits of its own, so `shares` is not used.")
     if devices:
         devices.connect()
     prepare_keras(backend)  # after reading the data, so that errors in them are raised sooner

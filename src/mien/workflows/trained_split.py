@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
-from mien.workflows.load_data import load_data
+from mien.workflows.load_data import is_dataset, load_data
 from mien.workflows.reporter import SilentReporter
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def divide_as_trained(
         return None
     own = {name: card.division[name] for name in ("label_set", *_CHOOSE_IMAGES) if card.division.get(name)}
     own = {name: value for name, value in own.items() if name == "label_set" or not getattr(options, name)}
-    if own:
+    if own and not is_dataset(data):
         try:
             dataset = load_data(data, replace(options, **own), SilentReporter())
         except (DataError, TypeError):  # other data, or an edited card

@@ -30,8 +30,8 @@ from mien.recognition.video.decoder_pool import (
 )
 from mien.recognition.video.frames import Frame
 from mien.recognition.video.info import VideoInfo
+from tests.builders.videos import make_video
 from tests.helpers.service_process import wait_until
-from tests.recognition.video.test_video import make_film
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
 
@@ -52,7 +52,7 @@ _NONSENSE = [
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return make_film(tmp_path_factory.mktemp("video") / "video.mp4").read_bytes()
+    return make_video(tmp_path_factory.mktemp("video") / "video.mp4").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ class TestFrames:
 
     @pytest.mark.slow
     def test_damage_is_reported_with_the_same_message(self, pool: DecoderPool, tmp_path: Path) -> None:
-        whole = make_film(tmp_path / "video.mkv").read_bytes()
+        whole = make_video(tmp_path / "video.mkv").read_bytes()
         cut = whole[: len(whole) * 3 // 4]
         expected = read_frames(io.BytesIO(cut))
         count = sum(1 for _ in expected)
@@ -158,7 +158,7 @@ class TestFrames:
 
 class TestLocalFiles:
     def test_frames_and_damage_equal_those_read_in_this_process(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "a 'strange' \u00e9 name.mkv")
+        path = make_video(tmp_path / "a 'strange' \u00e9 name.mkv")
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
         with open_video(path, every=3) as frames, read_frames(path, every=3) as expected:
             assert isinstance(frames, DecodedFrames)
@@ -316,7 +316,7 @@ class TestShutdown:
             "pool = DecoderPool(1); frames = pool.read_frames(open(sys.argv[1], 'rb').read())\n"
             "print(frames._child.pid, *(one.pid for one in pool._spares), flush=True); time.sleep(60)"
         )
-        path = make_film(tmp_path / "video.mp4")
+        path = make_video(tmp_path / "video.mp4")
         with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as parent:
             assert parent.stdout
             pids = [int(word) for word in parent.stdout.readline().split()]

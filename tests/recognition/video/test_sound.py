@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from mien.cli import app
 from mien.recognition.video import VideoWriter
-from tests.recognition.video.test_video import HEIGHT, WIDTH, decode, image, make_film, write_until
+from tests.builders.videos import HEIGHT, WIDTH, decode, image, make_video, write_until
 
 TIMES = [*(i / 5 for i in range(10)), *(2 + i / 25 for i in range(20))]
 """Two seconds at 5 frames per second, then 0.8 seconds at 25."""
@@ -21,7 +21,7 @@ TIMES = [*(i / 5 for i in range(10)), *(2 + i / 25 for i in range(20))]
 
 def make_sounding(path: Path, codec: str = "aac", seconds: float = 3.5, rate: int = 48000) -> Path:
     """Write a video with a variable frame rate and a rising tone that lasts longer than its frames."""
-    silent = make_film(path.with_name(f"silent{path.suffix}"), TIMES)
+    silent = make_video(path.with_name(f"silent{path.suffix}"), TIMES)
     tone = np.sin(2 * np.pi * np.cumsum(np.linspace(200, 2000, int(seconds * rate))) / rate)
     with av.open(str(silent)) as source, av.open(str(path), "w") as target:
         frames: Any = target.add_stream_from_template(source.streams.video[0])
@@ -128,7 +128,7 @@ def test_sound_unsupported_by_the_format_is_left_out_and_reported(tmp_path: Path
 
 
 def test_missing_or_unreadable_sound_does_not_prevent_writing_the_video(tmp_path: Path) -> None:
-    silent = make_film(tmp_path / "silent.mp4")
+    silent = make_video(tmp_path / "silent.mp4")
     assert write_copy(silent, tmp_path / "one.mp4") == ""
     noise = tmp_path / "noise.mp4"
     noise.write_bytes(bytes(range(256)) * 9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,75 +21,22 @@ from mien.recognition.faces import Box, Expression, Face
 from mien.recognition.video import Frame, VideoInfo, VideoWriter, probe, read_frames, timestamps, watch
 from mien.recognition.video import frames as frames_module
 from mien.recognition.video import info as video_info
+from tests.builders.videos import (
+    HEIGHT,
+    STEADY,
+    VARYING,
+    WIDTH,
+    decode,
+    image,
+    make_sound,
+    make_video,
+    shade,
+    spoil_packets,
+    with_sound,
+    write_until,
+)  # fmt: skip
 
-WIDTH, HEIGHT = 96, 64
-STEADY = [i / 25 for i in range(30)]
-VARYING = np.cumsum([0, *np.random.default_rng(0).choice([0.02, 0.04, 0.2, 0.5], 29)]).tolist()
 LABELS = ("happy", "neutral")
-
-
-def image(i: int) -> np.ndarray:
-    """Gray with a red upper left corner, a white square that moves right, and the number `i` as a shade."""
-    image = np.full((HEIGHT, WIDTH, 3), 70, np.uint8)
-    image[:20, :20] = (255, 0, 0)
-    image[24:40, 2 * i : 2 * i + 16] = 255
-    image[48:] = 6 * i
-    return image
-
-
-def shade(image: np.ndarray) -> int:
-    """Read the number of an image from its shade."""
-    return round(float(image[52:60, 30:60].mean()) / 6)
-
-
-def make_film(
-    path: Path, times: Sequence[float] = STEADY, *, codec: str = "libx264", rotate: int = 0, gop: int = 10,
-    aspect: Fraction | None = None, options: dict[str, str] | None = None,
-) -> Path:  # fmt: skip
-    tick = Fraction(1, 25) if path.suffix == ".avi" else Fraction(1, 1000)
-    with av.open(str(path), "w", options=options or {}) as container:
-        stream: Any = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.codec_context.time_base, stream.codec_context.gop_size = tick, gop
-        if aspect:
-            stream.codec_context.sample_aspect_ratio = aspect
-        if rotate:
-            stream.set_display_rotation(rotate)
-        for i, seconds in enumerate(times):
-            frame = av.VideoFrame.from_ndarray(image(i), format="rgb24")
-            frame.pts, frame.time_base = round(seconds / tick), tick
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
-
-
-def make_sound(path: Path) -> Path:
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("aac", rate=44100)
-        for i in range(20):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
-            frame.sample_rate, frame.pts = 44100, 1024 * i
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
-
-
-def with_sound(path: Path, seconds: float = 4) -> None:
-    """Add a silent sound track that lasts longer than the frames of a video."""
-    aside = path.with_name(f"aside{path.suffix}")
-    with av.open(str(path)) as source, av.open(str(aside), "w") as target:
-        images: Any = target.add_stream_from_template(source.streams.video[0])
-        sound: Any = target.add_stream("aac", rate=44100)
-        for packet in source.demux(video=0):
-            if packet.size:
-                packet.stream = images
-                target.mux(packet)
-        for i in range(int(seconds * 44100 / 1024)):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
-            frame.sample_rate, frame.pts = 44100, 1024 * i
-            target.mux(sound.encode(frame))
-        target.mux(sound.encode())
-    aside.replace(path)
 
 
 class TestTimes:
@@ -100,7 +47,7 @@ class TestTimes:
     def test_frames_are_read_in_order_with_their_times(
         self, tmp_path: Path, times: list[float], suffix: str, codec: str
     ) -> None:
-        frames = list(read_frames(make_film(tmp_path / f"video{suffix}", times, codec=codec)))
+        frames = list(read_frames(make_video(tmp_path / f"video{suffix}", times, codec=codec)))
         assert [frame.index for frame in frames] == list(range(30))
         np.testing.assert_allclose([frame.seconds for frame in frames], times, atol=2e-3)
         assert [shade(frame.image) for frame in frames] == list(range(30))
@@ -111,11 +58,11 @@ class TestTimes:
         assert green < 60 > blue
 
     def test_times_start_at_zero_for_a_video_that_begins_late(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "late.mkv", [5 + seconds for seconds in STEADY])
+        path = make_video(tmp_path / "late.mkv", [5 + seconds for seconds in STEADY])
         np.testing.assert_allclose([frame.seconds for frame in read_frames(path)], STEADY, atol=2e-3)
 
     def test_frame_rate_gives_the_times_without_timestamps(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "raw.h264")
+        path = make_video(tmp_path / "raw.h264")
         np.testing.assert_allclose([frame.seconds for frame in read_frames(path)], STEADY, atol=1e-6)
         assert probe(path) == VideoInfo(WIDTH, HEIGHT, 25.0)
 
@@ -139,7 +86,7 @@ class TestTimes:
         assert got == pytest.approx(expected)
 
     def test_every_reads_each_nth_frame(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "video.mp4", VARYING)
+        path = make_video(tmp_path / "video.mp4", VARYING)
         frames = list(read_frames(path, every=7))
         assert [frame.index for frame in frames] == [0, 7, 14, 21, 28]
         assert [shade(frame.image) for frame in frames] == [0, 7, 14, 21, 28]
@@ -154,7 +101,7 @@ class TestImages:
     )
     def test_rotation_metadata_is_applied(self, tmp_path: Path, degrees: int, row: int, column: int) -> None:
         """PyAV counts degrees counter-clockwise: 90 degrees move the red corner to the lower left."""
-        path = make_film(tmp_path / "turned.mp4", rotate=degrees)
+        path = make_video(tmp_path / "turned.mp4", rotate=degrees)
         image = next(read_frames(path)).image
         info = probe(path)
         assert image.shape[:2] == (info.height, info.width)
@@ -168,7 +115,7 @@ class TestImages:
     def test_frames_are_resized_to_square_pixels(
         self, tmp_path: Path, aspect: Fraction, size: tuple[int, int]
     ) -> None:
-        path = make_film(tmp_path / "dvd.mp4", aspect=aspect)
+        path = make_video(tmp_path / "dvd.mp4", aspect=aspect)
         info = probe(path)
         assert (info.width, info.height) == size
         assert next(read_frames(path)).image.shape == (info.height, info.width, 3)
@@ -190,11 +137,11 @@ class FakeCapture:
 class TestProbe:
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
     def test_properties_of_a_video(self, tmp_path: Path, suffix: str) -> None:
-        path = make_film(tmp_path / f"video{suffix}", codec="mpeg4" if suffix == ".avi" else "libx264")
+        path = make_video(tmp_path / f"video{suffix}", codec="mpeg4" if suffix == ".avi" else "libx264")
         assert probe(path) == VideoInfo(WIDTH, HEIGHT, 25.0, 30, 1.2)
 
     def test_the_duration_is_right_without_a_frame_count(self, tmp_path: Path) -> None:
-        info = probe(make_film(tmp_path / "video.mkv", VARYING))
+        info = probe(make_video(tmp_path / "video.mkv", VARYING))
         assert info.seconds == pytest.approx(VARYING[-1], abs=0.1)
 
     def test_frame_size_above_the_limit_is_rejected(self) -> None:
@@ -216,7 +163,7 @@ class TestDamage:
     def test_damaged_bytes_in_the_middle_lose_only_some_frames(self, tmp_path: Path, suffix: str) -> None:
         codec = "mpeg4" if suffix == ".avi" else "libx264"
         times = [i / 25 for i in range(40)]
-        path = make_film(tmp_path / f"video{suffix}", times, codec=codec, options=_front(suffix))
+        path = make_video(tmp_path / f"video{suffix}", times, codec=codec, options=_front(suffix))
         data = bytearray(path.read_bytes())
         middle = int(0.55 * len(data))
         data[middle : middle + 200] = np.random.default_rng(3).bytes(200)
@@ -228,11 +175,11 @@ class TestDamage:
         assert [frame.index for frame in frames] == list(range(len(frames)))
 
     def test_lost_frames_are_counted(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
+        path = make_video(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
         whole = read_frames(path)
         list(whole)
         assert (whole.lost, whole.damage) == (0, "")
-        _spoil_packets(path, [7, 8, 19])
+        spoil_packets(path, [7, 8, 19])
         with read_frames(path) as frames:
             numbers = [shade(frame.image) for frame in frames]
         assert numbers == [i for i in range(30) if i not in {7, 8, 19}]
@@ -241,15 +188,15 @@ class TestDamage:
 
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
     def test_a_truncated_file_returns_its_available_frames(self, tmp_path: Path, suffix: str) -> None:
-        path = make_film(tmp_path / f"video{suffix}", options=_front(suffix))
+        path = make_video(tmp_path / f"video{suffix}", options=_front(suffix))
         path.write_bytes(path.read_bytes()[: int(0.7 * path.stat().st_size)])
         numbers = [shade(frame.image) for frame in read_frames(path)]
         assert 5 <= len(numbers) < 30
         assert numbers[:5] == [0, 1, 2, 3, 4]
 
     def test_video_without_decodable_frames_raises_an_error(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
-        _spoil_packets(path, range(30))
+        path = make_video(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
+        spoil_packets(path, range(30))
         frames = read_frames(path)
         with pytest.raises(
             DataError, match=r"video\.mp4: expected frames, got none .*\(the codec is H264\).* ffmpeg -i"
@@ -265,7 +212,7 @@ class TestAv1:
     def test_frames_are_read_in_order_with_their_times(
         self, tmp_path: Path, suffix: str, in_memory: bool
     ) -> None:
-        path = make_film(tmp_path / f"video{suffix}", VARYING, codec="libsvtav1")
+        path = make_video(tmp_path / f"video{suffix}", VARYING, codec="libsvtav1")
         with read_frames(io.BytesIO(path.read_bytes()) if in_memory else path) as frames:
             assert (frames.info.width, frames.info.height) == (WIDTH, HEIGHT)
             seen = list(frames)
@@ -277,12 +224,12 @@ class TestAv1:
         assert frames.lost == 0
 
     def test_rotation_and_pixel_aspect_ratio_are_applied(self, tmp_path: Path) -> None:
-        turned = make_film(tmp_path / "turned.mp4", codec="libsvtav1", rotate=90)
-        upright = make_film(tmp_path / "same.mp4", rotate=90)
+        turned = make_video(tmp_path / "turned.mp4", codec="libsvtav1", rotate=90)
+        upright = make_video(tmp_path / "same.mp4", rotate=90)
         images = [next(read_frames(path)).image for path in (turned, upright)]
         assert images[0].shape == images[1].shape == (WIDTH, HEIGHT, 3)
         assert np.abs(images[0].astype(int) - images[1]).mean() < 8
-        wide = make_film(tmp_path / "wide.mp4", codec="libsvtav1", aspect=Fraction(2, 1))
+        wide = make_video(tmp_path / "wide.mp4", codec="libsvtav1", aspect=Fraction(2, 1))
         assert next(read_frames(wide)).image.shape == (HEIGHT, 2 * WIDTH, 3)
         assert probe(wide).width == 2 * WIDTH
 
@@ -294,14 +241,14 @@ class TestAv1:
     def test_frames_that_are_lost_at_the_end_are_counted(
         self, tmp_path: Path, codec: str, suffix: str, in_memory: bool
     ) -> None:
-        path = make_film(
+        path = make_video(
             tmp_path / f"video{suffix}",
             codec=codec,
             gop=1,
             options={"movflags": "faststart"} if suffix == ".mp4" else {},
         )
         whole = len(list(read_frames(path)))
-        _spoil_packets(path, range(15, 30))
+        spoil_packets(path, range(15, 30))
         frames = read_frames(io.BytesIO(path.read_bytes()) if in_memory else path)
         assert whole == 30
         # Without a frame count, the number of lost frames is estimated from the duration.
@@ -310,7 +257,7 @@ class TestAv1:
         assert f"{frames.lost} frames could not be decoded" in frames.damage
 
     def test_sound_longer_than_the_frames_is_not_a_loss(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "video.mkv")
+        path = make_video(tmp_path / "video.mkv")
         with_sound(path)
         frames = read_frames(path)
         assert (len(list(frames)), frames.lost, frames.damage) == (30, 0, "")
@@ -318,7 +265,7 @@ class TestAv1:
     def test_the_error_for_an_undecodable_video_without_pyav_names_its_codec(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path = make_film(tmp_path / "video.mp4", codec="libsvtav1")
+        path = make_video(tmp_path / "video.mp4", codec="libsvtav1")
         monkeypatch.setitem(sys.modules, "av", None)
         with pytest.raises(DataError, match=r"can be decoded \(the codec is AV01\)\. Convert it to H\.264"):
             list(read_frames(path))
@@ -327,18 +274,6 @@ class TestAv1:
 def _front(suffix: str) -> dict[str, str]:
     """Options that put the index first, or keep clusters short enough for a reader to resynchronize."""
     return {".mp4": {"movflags": "faststart"}, ".mkv": {"cluster_time_limit": "200"}}.get(suffix, {})
-
-
-def _spoil_packets(path: Path, which: Iterable[int]) -> None:
-    """Overwrite packets, each of which is a key frame, with invalid bytes."""
-    with av.open(str(path)) as container:
-        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
-    data = bytearray(path.read_bytes())
-    for i in which:
-        position, size = packets[i]
-        assert position is not None
-        data[position : position + size] = b"\xff" * size
-    path.write_bytes(data)
 
 
 class TestRefusals:
@@ -367,7 +302,7 @@ class TestRefusals:
             stream: Any = container.add_stream("libx264", rate=25)
             stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
             container.start_encoding()
-        cut = make_film(tmp_path / "cut.mp4")
+        cut = make_video(tmp_path / "cut.mp4")
         cut.write_bytes(cut.read_bytes()[:-600])
         for path, message in [
             (tmp_path / "gone.mp4", "No such file"),
@@ -384,7 +319,7 @@ class TestRefusals:
 
     def test_a_file_name_that_is_not_valid_text_is_rejected(self, tmp_path: Path) -> None:
         name = b"caf\xe9.mp4".decode(errors="surrogateescape")
-        made = make_film(tmp_path / "made.mp4")
+        made = make_video(tmp_path / "made.mp4")
         (tmp_path / name).write_bytes(made.read_bytes())
         with pytest.raises(DataError, match=r"caf\\udce9\.mp4.*Rename it"):
             read_frames(tmp_path / name)
@@ -404,8 +339,8 @@ class TestRefusals:
     @pytest.mark.slow
     def test_decoding_errors_print_nothing_to_stderr(self, tmp_path: Path) -> None:
         """Runs in a child process, because FFmpeg writes to standard error without Python."""
-        damaged = make_film(tmp_path / "damaged.mp4", gop=1, options={"movflags": "faststart"})
-        _spoil_packets(damaged, [5])
+        damaged = make_video(tmp_path / "damaged.mp4", gop=1, options={"movflags": "faststart"})
+        spoil_packets(damaged, [5])
         noise = tmp_path / "noise.mp4"
         noise.write_bytes(bytes(range(256)) * 20)
         program = f"""
@@ -427,7 +362,7 @@ assert "OPENCV_FFMPEG_LOGLEVEL" not in os.environ
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        made = make_film(tmp_path / "made.mp4")
+        made = make_video(tmp_path / "made.mp4")
         for name in ("a:b.mp4", "take %02d.mp4", "http:é嬉.mp4"):
             Path(name).write_bytes(made.read_bytes())
             assert len(list(read_frames(name))) == 30
@@ -436,7 +371,7 @@ assert "OPENCV_FFMPEG_LOGLEVEL" not in os.environ
 class TestClosing:
     @pytest.mark.parametrize("begun", [False, True])
     def test_a_closed_video_releases_its_file(self, tmp_path: Path, begun: bool) -> None:
-        frames = read_frames(make_film(tmp_path / "video.mp4"))
+        frames = read_frames(make_video(tmp_path / "video.mp4"))
         if begun:
             next(frames)
         frames.close()
@@ -444,7 +379,7 @@ class TestClosing:
         assert list(frames) == []
 
     def test_file_is_released_at_the_end_and_after_the_with_block(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "video.mp4")
+        path = make_video(tmp_path / "video.mp4")
         ended = read_frames(path)
         list(ended)
         assert not ended._capture.isOpened()
@@ -475,7 +410,7 @@ class SquareFinder:
 class TestWatch:
     def test_faces_are_tracked_across_chunks(self, tmp_path: Path) -> None:
         finder = SquareFinder()
-        frames = read_frames(make_film(tmp_path / "video.mp4"))
+        frames = read_frames(make_video(tmp_path / "video.mp4"))
         seen = list(watch(finder, frames, chunk=8, smoothing_seconds=0.2))
         assert finder.calls == [8, 8, 8, 6]
         assert [frame.index for frame, _ in seen] == list(range(30))
@@ -486,7 +421,7 @@ class TestWatch:
         assert happy[12] == pytest.approx(0.1 + 0.8 * np.exp(-0.12 / 0.2), abs=1e-3)
 
     def test_probabilities_are_not_smoothed_with_smoothing_seconds_0(self, tmp_path: Path) -> None:
-        frames = read_frames(make_film(tmp_path / "video.mp4"))
+        frames = read_frames(make_video(tmp_path / "video.mp4"))
         seen = list(watch(SquareFinder(), frames, smoothing_seconds=0))
         assert {faces[0].expression.probabilities["happy"] for _, faces in seen} == {0.9, 0.1}
 
@@ -500,7 +435,7 @@ class TestWatch:
         assert tracks == [1] * 5 + [2] * 5
 
     def test_a_path_is_opened_and_read(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "video.mp4")
+        path = make_video(tmp_path / "video.mp4")
         seen = list(mien.watch(SquareFinder(), path))
         assert [frame.index for frame, _ in seen] == list(range(30))
         assert [faces for _, faces in seen] == [
@@ -549,7 +484,7 @@ class TestWatch:
     def test_webcam_frames_are_processed_one_at_a_time(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path = make_film(tmp_path / "video.mp4")
+        path = make_video(tmp_path / "video.mp4")
         monkeypatch.setattr(frames_module, "open_capture", lambda _: cv2.VideoCapture(str(path)))
         finder = SquareFinder()
         with read_frames(0) as frames:
@@ -558,16 +493,6 @@ class TestWatch:
             first, second = next(seen)[0], next(seen)[0]
         assert finder.calls == [1, 1]
         assert first.seconds == 0 < second.seconds < 5
-
-
-def decode(path: Path) -> tuple[list[float], list[np.ndarray], Any]:
-    """Times and images of a video by PyAV, and the stream."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        frames = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(stream)]
-        length = float(stream.duration * stream.time_base) if stream.duration else container.duration / 1e6
-        about = (stream.codec_context.name, stream.codec_context.pix_fmt, length)
-    return [float(time or 0) for time, _ in frames], [image for _, image in frames], about
 
 
 class TestWriter:
@@ -649,14 +574,6 @@ class TestWriter:
         monkeypatch.setitem(sys.modules, "av", None)
         with pytest.raises(MissingExtra, match=r"pip install .*\[cli\]'"):
             VideoWriter(tmp_path / "copy.mp4", 25, (WIDTH, HEIGHT))
-
-
-def write_until(path: Path, error: BaseException, sound_from: Path | None = None) -> None:
-    """Write twelve frames, then fail."""
-    with VideoWriter(path, 25, (WIDTH, HEIGHT), sound_from=sound_from) as writer:
-        for i in range(12):
-            writer.write(image(i))
-        raise error
 
 
 @pytest.mark.slow

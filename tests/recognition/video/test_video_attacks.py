@@ -20,12 +20,12 @@ import pytest
 
 import mien
 from mien.errors import DataError
-from mien.recognition.video import probe, read_frames
+from mien.recognition.video import probe, read_frames, watch
 from mien.recognition.video.av_capture import open_container
 from mien.recognition.video.capture import SteadyFile, open_capture
 from mien.recognition.video.container_limits import check_container
+from tests.builders.videos import make_video
 from tests.helpers.hostile_videos import BOMBS, REDIRECTIONS, box, mp4, sizes, table, times
-from tests.recognition.video.test_video import make_film
 
 
 def open_files() -> int:
@@ -74,7 +74,7 @@ def nothing_is_opened(seconds: float = 2.0) -> Iterator[None]:
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a valid video that the malicious files refer to."""
     folder = tmp_path_factory.mktemp("videos")
-    make_film(folder / "good.mp4")
+    make_video(folder / "good.mp4")
     return folder
 
 
@@ -91,7 +91,7 @@ class TestRedirections:
                 with pytest.raises(DataError, match="expected a video"):
                     list(read_frames(source))
                 with pytest.raises(DataError, match="expected a video"):
-                    list(mien.watch(_Finder(), source if isinstance(source, Path) else path))
+                    list(watch(_Finder(), source if isinstance(source, Path) else path))
             with pytest.raises(DataError, match="expected a video"):
                 probe(path)
 

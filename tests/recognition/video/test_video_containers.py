@@ -19,7 +19,7 @@ from mien.errors import DataError
 from mien.recognition.video import probe, read_frames
 from mien.recognition.video.headers import NO_HEADER, find_fault, read_header
 from mien.recognition.video.orientation import Orientation, product
-from tests.recognition.video.test_video import HEIGHT, STEADY, WIDTH, image, make_film, shade
+from tests.builders.videos import HEIGHT, STEADY, WIDTH, image, make_video, shade
 
 ORIENTATIONS = [Orientation(*flags) for flags in itertools.product((False, True), repeat=3)]
 _UNIT = 1 << 16
@@ -215,7 +215,7 @@ class TestEditLists:
     def test_hidden_frames_are_not_damage(
         self, tmp_path: Path, edits: list[tuple[float, float]], codec: str, in_memory: bool
     ) -> None:
-        path = with_edits(make_film(tmp_path / "video.mp4", codec=codec, gop=30), edits)
+        path = with_edits(make_video(tmp_path / "video.mp4", codec=codec, gop=30), edits)
         truth = shown_by_pyav(path)
         with read_frames(io.BytesIO(path.read_bytes()) if in_memory else path) as frames:
             seen = list(frames)
@@ -229,7 +229,7 @@ class TestEditLists:
             assert frames.info.frames in {None, len(seen)}
 
     def test_damage_in_a_video_with_hidden_frames_is_still_reported(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "video.mp4", gop=1)
+        path = make_video(tmp_path / "video.mp4", gop=1)
         with av.open(str(path)) as container:
             packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
         with_edits(path, [(0.8, 0.4)])
@@ -265,7 +265,7 @@ class TestCutOff:
         pyav: bool,
     ) -> None:
         codec = "mpeg4" if suffix == ".avi" else "libx264"
-        path = make_film(tmp_path / f"video{suffix}", options=options, codec=codec, gop=1)
+        path = make_video(tmp_path / f"video{suffix}", options=options, codec=codec, gop=1)
         whole = read_frames(path)
         assert len(list(whole)) == 30
         assert (whole.cut_off, whole.lost, whole.damage) == (False, 0, "")
@@ -281,7 +281,7 @@ class TestCutOff:
             assert count + frames.lost == 30
 
     def test_a_truncated_av1_video_is_reported(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "video.mp4", codec="libsvtav1", options={"movflags": "faststart"})
+        path = make_video(tmp_path / "video.mp4", codec="libsvtav1", options={"movflags": "faststart"})
         path.write_bytes(path.read_bytes()[: int(0.8 * path.stat().st_size)])
         frames = read_frames(path)
         assert 1 <= len(list(frames)) < 30
@@ -304,7 +304,7 @@ class TestCutOff:
             list(read_frames(path))
 
     def test_data_appended_by_a_camera_is_not_truncation(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "video.mp4")
+        path = make_video(tmp_path / "video.mp4")
         path.write_bytes(path.read_bytes() + b"\x7f\xff\xff\xffSEFT and what a maker keeps for itself")
         frames = read_frames(path)
         assert len(list(frames)) == 30
@@ -314,7 +314,7 @@ class TestCutOff:
 class TestCounts:
     @pytest.mark.parametrize("count", [0, 7, 3000])
     def test_a_wrong_frame_count_in_a_header_is_not_damage(self, tmp_path: Path, count: int) -> None:
-        path = make_film(tmp_path / "video.avi", codec="mpeg4")
+        path = make_video(tmp_path / "video.avi", codec="mpeg4")
         data = bytearray(path.read_bytes())
         total, length = data.index(b"avih") + 8 + 16, data.index(b"strh") + 8 + 32
         for place in (total, length):
@@ -325,7 +325,7 @@ class TestCounts:
         assert (frames.lost, frames.damage) == (0, "")
 
     def test_a_wrong_duration_in_a_complete_matroska_file_is_not_damage(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "video.mkv")
+        path = make_video(tmp_path / "video.mkv")
         data = path.read_bytes()
         assert data.count(b"00:00:01.200000000") == 1
         data = data.replace(b"00:00:01.200000000", b"00:01:01.200000000")
@@ -337,14 +337,14 @@ class TestCounts:
         assert (frames.lost, frames.damage) == (0, "")
 
     def test_browser_recording_without_duration_is_not_damaged(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "video.webm", codec="libvpx-vp9", options={"live": "1"})
+        path = make_video(tmp_path / "video.webm", codec="libvpx-vp9", options={"live": "1"})
         frames = read_frames(path)
         assert len(list(frames)) == 30
         assert (frames.lost, frames.damage) == (0, "")
 
     def test_frames_repeated_by_a_camera_at_the_end_are_not_damage(self, tmp_path: Path) -> None:
         """An AVI file marks a repeated frame by an empty chunk."""
-        path = make_film(tmp_path / "video.avi", codec="mpeg4", gop=1)
+        path = make_video(tmp_path / "video.avi", codec="mpeg4", gop=1)
         data = path.read_bytes()
         index = data.index(b"idx1")
         empty = b"00dc\0\0\0\0" * 10
@@ -364,7 +364,7 @@ class TestHeaders:
         rng = np.random.default_rng(0)
         for suffix in (".mp4", ".mkv", ".avi"):
             codec = "mpeg4" if suffix == ".avi" else "libx264"
-            data = make_film(tmp_path / f"video{suffix}", STEADY[:5], codec=codec).read_bytes()
+            data = make_video(tmp_path / f"video{suffix}", STEADY[:5], codec=codec).read_bytes()
             for _ in range(200):
                 spoilt = bytearray(data[: rng.integers(1, len(data))])
                 for place in rng.integers(0, len(spoilt), 30):

@@ -154,7 +154,7 @@ def _read_member(member: Member, file: str, classes: int, block_bytes: int) -> I
             yield block.parse(name, row)
         elif (blank := blank + len(part)) > MAX_BLANK_BYTES:
             raise DataError(
-                f"{name}: expected rows of images, got {blank >> 20} MB of blank lines. Get it anew."
+                f"{name}: expected rows of images, got {blank >> 20} MB of blank lines. Download it again."
             )
         row += len(block)
     if not row:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from mien.class_names import HOW_TO_ORDER
-from mien.data.dataset import PRIVATE_TEST, SPLITS, TRAINING, UNLABELLED
+from mien.data.dataset import PRIVATE_TEST, SPLITS, TRAINING, UNLABELED
 from mien.data.fer2013.columns import Header, shorten, split_fields
 from mien.data.fer2013.table import ANY_NUMBER, PIXELS, Table
 from mien.data.splits import parse_split
@@ -122,7 +122,7 @@ class Block:
 
     def _labels(self, columns: list[Field]) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
         """Return labels int8 (rows,), and which rows are certainly valid."""
-        labels = np.full(len(self), UNLABELLED, np.int8)
+        labels = np.full(len(self), UNLABELED, np.int8)
         if self.header.label is None:
             return labels, np.ones(len(self), np.bool_)
         first, count = self._numbers_in(columns[self.header.label])
@@ -202,7 +202,7 @@ def _parse_row(line: bytes, columns: Columns) -> tuple[NDArray[np.uint8], int, i
         short = "Is the file cut short?" if len(fields) < len(header.names) else _AGAIN
         names = shorten(", ".join(header.names), 60)
         raise DataError(f"expected {len(header.names)} columns ({names}), got {len(fields)}. {short}")
-    label = UNLABELLED if header.label is None else _parse_label(fields[header.label].strip(), columns)
+    label = UNLABELED if header.label is None else _parse_label(fields[header.label].strip(), columns)
     split = columns.split if header.usage is None else _parse_usage(fields[header.usage], header)
     return _parse_pixels(fields[header.pixels]), label, split
 
@@ -222,7 +222,7 @@ def _parse_label(text: str, columns: Columns) -> int:
     what = f"{name} to be a whole number from 0 to {columns.numbers - 1}, or the name of an expression"
     if parse_split(text) is not None:
         raise DataError(
-            f"expected {what}, got {shorten(text)!r}, which is a split. Are the columns named rightly?"
+            f"expected {what}, got {shorten(text)!r}, which is a split. Are the column names correct?"
         )
     if columns.numbers <= number < ANY_NUMBER:
         raise UnusualRowError(
@@ -242,7 +242,7 @@ def _parse_usage(text: str, header: Header) -> int:
     split = _usage(text)
     if split < 0:
         name = header.names[header.usage or 0]
-        remedy = "Are the columns named rightly?" if meaning(text) else _AGAIN
+        remedy = "Are the column names correct?" if meaning(text) else _AGAIN
         raise DataError(f"expected {name} to be {', '.join(SPLITS)}, got {shorten(text.strip())!r}. {remedy}")
     return split
 

@@ -102,8 +102,8 @@ class Table:
         numbers = [int(code) for code in codes if 0 <= code < ANY_NUMBER]
         if order is not None and not numbers:
             raise DataError(
-                f"{source}: expected labels that are numbers, which class_names would name, found none. Leave "
-                "class_names out."
+                f"{source}: expected labels that are numbers, which `class_names` would name, found none. Leave "
+                "`class_names` out."
             )
         own = label_set.classes if label_set is FERPLUS else FER2013.classes
         names = dict(enumerate(own)) if order is None else order.fit(numbers)
@@ -130,7 +130,7 @@ class Table:
         count = f"{counted(n, 'row')} with the label"
         if name is None:
             raise DataError(
-                f"{source}: found {count} {code}, which class_names do not name. Name it, or leave its "
+                f"{source}: found {count} {code}, which `class_names` does not name. Name it, or leave its "
                 f"images out with {LEAVE_OUT!r} in its place."
             )
         try:
@@ -147,7 +147,7 @@ def lacking(name: str, label_set: LabelSet, *, numbered: bool) -> str:
     others = [
         other.name for other in BUNDLED_LABEL_SETS.values() if meaning(name) in map(meaning, other.classes)
     ]
-    ways = [f"choose the label set {other} (--label-set {other})" for other in others]
-    ways += [f"leave its images out with {LEAVE_OUT!r} in its place among class_names"] if numbered else []
+    ways = [f"choose `label_set={other}`, which has it" for other in others]
+    ways += [f"leave its images out with {LEAVE_OUT!r} in its place in `class_names`"] if numbered else []
     ways += [] if ways else ["remove them"]
     return f"which is none of the classes of {label_set.name} ({', '.join(label_set.classes)}): {', or '.join(ways)}."

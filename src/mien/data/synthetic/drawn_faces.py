@@ -7,11 +7,12 @@ people are used.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING, UNLABELLED, Dataset
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING, UNLABELED, Dataset
 from mien.data.ferplus import VOTE_COLUMNS, majority, vote_distribution
 from mien.data.synthetic.action_units import CONFUSIONS, expression_name, sample_expression
 from mien.data.synthetic.features import brows, eyes, folds, mouth, nose
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 ANNOTATORS = 10
 """Number of votes on each image, as in FER+."""
+
+_SOURCE = re.compile(r"drawn faces, n=([0-9]{1,18}), seed=([0-9]{1,18})")
+"""The source of a data set of drawn faces."""
 
 SMALLEST_SIDE = 16
 """Minimum side length in pixels; a smaller face shows no expression."""
@@ -113,6 +117,16 @@ def synthetic_dataset(n: int = 4200, seed: int = 0, label_set: LabelSet = FER201
     )
 
 
+def path_of_source(source: str) -> str | None:
+    """Return the path with which `mien.load` draws the faces of a source again; `None` for other sources.
+
+    >>> path_of_source(synthetic_dataset(21, seed=3).source)
+    'synthetic:21:3'
+    """
+    found = _SOURCE.fullmatch(source)
+    return f"synthetic:{found[1]}:{found[2]}" if found else None
+
+
 def write_csv(dataset: Dataset, path: str | Path) -> None:
     """Write a data set in the published format of FER2013: a header `emotion,pixels,Usage` and one row per image.
 
@@ -131,8 +145,8 @@ def write_csv(dataset: Dataset, path: str | Path) -> None:
             "expressions in this file; draw the set with label_set=FER2013."
         )
     labels = dataset.labels
-    if (labels == UNLABELLED).any():
-        row = int((labels == UNLABELLED).argmax())
+    if (labels == UNLABELED).any():
+        row = int((labels == UNLABELED).argmax())
         raise DataError(f"{path}: expected a label for each image, got none for row {row}. Leave it out.")
     texts = [str(tone) for tone in range(256)]
     with replacing(path) as aside, aside.open("w", encoding="ascii", newline="") as file:

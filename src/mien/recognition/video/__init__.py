@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mien.recognition.video.frames import Frame, Frames, probe, read_frames
     from mien.recognition.video.info import VideoInfo
+    from mien.recognition.video.tracking import FaceTracker
     from mien.recognition.video.watching import VIDEO_SUFFIXES, watch
     from mien.recognition.video.writer import VideoWriter
 
-__all__ = ["VIDEO_SUFFIXES", "Frame", "Frames", "VideoInfo", "VideoWriter", "probe", "read_frames", "watch"]
+__all__ = [
+    "VIDEO_SUFFIXES", "FaceTracker", "Frame", "Frames", "VideoInfo", "VideoWriter", "probe", "read_frames", "watch",
+]  # fmt: skip
 
 _HOMES = {
     "VIDEO_SUFFIXES": "watching",
+    "FaceTracker": "tracking",
     "Frame": "frames",
     "Frames": "frames",
     "VideoInfo": "info",

@@ -22,9 +22,9 @@ export function heatCanvas({ values }) {
   const pixels = context.createImageData(SIDE, SIDE);
   for (let y = 0; y < SIDE; y += 1) {
     for (let x = 0; x < SIDE; x += 1) {
-      const warmth = Math.min(1, Math.max(0, smooth(values, x, y)));
-      const cover = OPACITY * fade(x) * fade(y) * (0.2 + 0.8 * warmth);
-      pixels.data.set([...inferno(warmth), Math.round(255 * cover)], 4 * (y * SIDE + x));
+      const level = Math.min(1, Math.max(0, smooth(values, x, y)));
+      const cover = OPACITY * fade(x) * fade(y) * (0.2 + 0.8 * level);
+      pixels.data.set([...inferno(level), Math.round(255 * cover)], 4 * (y * SIDE + x));
     }
   }
   context.putImageData(pixels, 0, 0);
@@ -69,8 +69,8 @@ function fade(i) {
   return t * t * (3 - 2 * t);
 }
 
-function inferno(warmth) {
-  const place = warmth * (INFERNO.length - 1);
+function inferno(level) {
+  const place = level * (INFERNO.length - 1);
   const i = Math.min(INFERNO.length - 2, Math.floor(place));
   return INFERNO[i].map((low, k) => Math.round(low + (place - i) * (INFERNO[i + 1][k] - low)));
 }

@@ -1,6 +1,6 @@
 """Compare the speed of mien and other packages in one run: cold start, faces per second, one face, a whole photo.
 
-usage: python benchmarks/run.py [--peer fer=/path/to/its/python] [--rounds 9] [--out FILE.json]
+usage: python benchmarks/speed.py [--peer fer=/path/to/its/python] [--rounds 9] [--out FILE.json]
 
 Each package runs in its own process (`benchmarks/peers.py`) with two threads, in turns. fer 25.10.3 needs OpenCV below
 5 and setuptools below 81, so it gets an environment of its own:

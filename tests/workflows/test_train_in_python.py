@@ -16,7 +16,7 @@ import mien
 from mien.data.dataset import Dataset
 from mien.errors import ModelError
 from mien.workflows.reporter import Reporter, SilentReporter
-from tests.conftest import make_dataset
+from tests.builders.datasets import make_dataset
 from tests.helpers.command import mien_process
 
 pytestmark = pytest.mark.slow

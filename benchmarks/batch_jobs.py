@@ -1,7 +1,7 @@
 """Measure throughput and memory of `mien batch` with each engine, compared with a plain loop.
 
     python benchmarks/make_photos.py photos 1000
-    python benchmarks/batch.py photos --runs loop local:1 local:2 ray:2 --json benchmarks/results/batch.json
+    python benchmarks/batch_jobs.py photos --runs loop local:1 local:2 ray:2 --json benchmarks/results/batch.json
 
 The loop reads each file and calls `mien.Recognizer` on one thread. Seconds are wall-clock time; processor seconds are
 the CPU time of all processes of a run and hardly depend on other load. Stages are per image: CPU time for the loop,

@@ -1,6 +1,6 @@
 """Measure what decoding an image in a child process costs, compared with decoding it in the same process.
 
-    python benchmarks/decoding.py --out benchmarks/results/decoding.json
+    python benchmarks/decoding_cost.py --out benchmarks/results/decoding.json
 
 Both decode the same 640x480 JPEG, in turns, in several rounds. The cost is the difference of the medians of a round.
 """

@@ -17,6 +17,7 @@ from mien.data.label_mapping import map_to
 from mien.data.reading_options import parse_shares
 from mien.errors import DataError
 from mien.labels import CKPLUS, FER2013, FERPLUS, LABEL_SETS, LabelSet
+from tests.builders.datasets import dataset_of
 
 
 def fill(root: Path, folders: dict[str, int], seed: int = 0) -> Path:
@@ -29,15 +30,13 @@ def fill(root: Path, folders: dict[str, int], seed: int = 0) -> Path:
     return root
 
 
-def make_dataset(counts: list[int], groups: list[str] | None = None) -> Dataset:
+def undivided(counts: list[int], groups: list[str] | None = None) -> Dataset:
+    """Noise images of classes c0, c1, ... with so many images each."""
     labels = np.repeat(np.arange(len(counts)), counts)
-    rng = np.random.default_rng(1)
-    images = rng.integers(0, 256, (len(labels), 48, 48), np.uint8)
+    images = np.random.default_rng(1).integers(0, 256, (len(labels), 48, 48), np.uint8)
     label_set = LabelSet("custom", tuple(f"c{i}" for i in range(len(counts))))
-    return Dataset(
-        images, np.eye(len(counts), dtype=np.float32)[labels], np.full(len(labels), "Training"), label_set,
-        divided=False, groups=None if groups is None else np.array(groups),
-    )  # fmt: skip
+    grouped = None if groups is None else np.array(groups)
+    return dataset_of(images, labels, "Training", label_set, divided=False, groups=grouped)
 
 
 def test_folder_names_become_the_classes(tmp_path: Path) -> None:
@@ -130,7 +129,7 @@ def test_groups_are_read_from_folders_or_by_a_regular_expression(tmp_path: Path)
 
 
 def test_division_is_stratified_and_reproducible() -> None:
-    dataset = make_dataset([20, 40, 100])
+    dataset = undivided([20, 40, 100])
     parts = divide(dataset, (0.7, 0.15, 0.15), seed=3)
     assert parts.counts() == {
         "Training": {"c0": 14, "c1": 28, "c2": 70},
@@ -143,7 +142,7 @@ def test_division_is_stratified_and_reproducible() -> None:
 
 def test_division_keeps_copies_and_groups_together() -> None:
     people = [f"p{i // 4}" for i in range(120)]
-    dataset = make_dataset([60, 60], people)
+    dataset = undivided([60, 60], people)
     dataset.images[0] = dataset.images[119]  # a copy joins two people
     split = divide(dataset).split
     homes: dict[str, set[str]] = {}
@@ -156,19 +155,19 @@ def test_division_keeps_copies_and_groups_together() -> None:
 
 
 def test_folds_are_stratified_by_class() -> None:
-    folds = folds_of(make_dataset([25, 50]), 5)
+    folds = folds_of(undivided([25, 50]), 5)
     assert [(folds[:25] == i).sum() for i in range(5)] == [5] * 5
     assert [(folds[25:] == i).sum() for i in range(5)] == [10] * 5
     with pytest.raises(
         DataError, match="10 or more different images of every class for 10 folds, found fewer of c0"
     ):
-        folds_of(make_dataset([9, 20]), 10)
+        folds_of(undivided([9, 20]), 10)
 
 
 def test_class_too_small_to_divide_is_refused() -> None:
     with pytest.raises(DataError, match=r"found too few of c0 \(2 images\)"):
-        divide(make_dataset([2, 20]))
-    assert "PrivateTest" not in divide(make_dataset([2, 20]), (0.5, 0.5, 0)).counts()
+        divide(undivided([2, 20]))
+    assert "PrivateTest" not in divide(undivided([2, 20]), (0.5, 0.5, 0)).counts()
 
 
 @pytest.mark.parametrize("given", ["70,15", "70,20,20", "a,b,c", "100,0,0", (0.7, -0.1, 0.4)])

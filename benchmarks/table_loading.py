@@ -1,6 +1,6 @@
 """Time the loading of FER2013's CSV: mien without a cache, mien with its cache, and the usual notebook code.
 
-    python benchmarks/loading.py fer2013.csv --out benchmarks/results/loading.json
+    python benchmarks/table_loading.py fer2013.csv --out benchmarks/results/loading.json
 
 Every measurement runs in its own process, in turns, so that none has an advantage. Timing starts after the imports and
 ends with the arrays in memory; the file is in the page cache. Peak memory is that of the process, with and without the

@@ -1,6 +1,6 @@
 """Compare face detectors on hand-annotated photos and on harder variants of them.
 
-usage: python benchmarks/detection.py --photos DIR [--fer fer2013.csv] [--rival NAME=PYTHON ...] [--times]
+usage: python benchmarks/detector_comparison.py --photos DIR [--fer fer2013.csv] [--rival NAME=PYTHON ...] [--times]
                                       [--out FILE.json]
 
 `DIR` contains images and `boxes.json`, which lists for each file its faces with x, y, width, height (forehead to chin,

@@ -1,0 +1,49 @@
+"""The workflow of `mien demo`. Complete demos are in `tests/cli`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mien.data.synthetic import synthetic_dataset
+from mien.errors import DataError, ModelError
+from mien.workflows import run_demo
+from mien.workflows.reporter import SilentReporter
+from mien.workflows.run_demo import DemoOptions
+
+
+def test_drawn_faces_and_given_data_have_separate_run_folders() -> None:
+    drawn, given = DemoOptions(out=Path("d")), DemoOptions("there/fer2013.csv", Path("d"))
+    assert (drawn.path, drawn.run_folder) == (str(Path("d/drawn.csv")), Path("d/run"))
+    assert (given.path, given.run_folder) == ("there/fer2013.csv", Path("d/run-fer2013"))
+
+
+@pytest.mark.slow
+def test_the_demo_passes_the_class_names_to_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.workflows.train_model import RunTrainer
+
+    given: list[Any] = []
+    monkeypatch.setattr(RunTrainer, "train", lambda *arguments, **_: given.extend(arguments[1:]))
+    options = DemoOptions("faces", tmp_path, 1, "rafdb")
+    run_demo._train(synthetic_dataset(70), options, SilentReporter())
+    assert (given[1].path, given[1].class_names) == ("faces", "rafdb")
+
+
+@pytest.mark.slow
+def test_the_demo_keeps_files_of_the_user(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_text("mine")
+    with pytest.raises(
+        ModelError, match=r"would overwrite photo\.jpg there\. Give another folder with `out`"
+    ):
+        run_demo.run_demo(DemoOptions(out=tmp_path), SilentReporter())
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+    assert (tmp_path / "photo.jpg").read_text() == "mine"
+
+
+def test_the_demo_needs_labeled_test_images() -> None:
+    dataset = synthetic_dataset(70)
+    run_demo._require_test(dataset)
+    with pytest.raises(DataError, match="no labeled PrivateTest images"):
+        run_demo._require_test(dataset.select(dataset.split != "PrivateTest"))
