@@ -119,6 +119,16 @@ def test_a_file_of_unknown_size_in_a_store_is_read_whole(size: int, monkeypatch:
     assert held == [100, min(size, 100), *([size] if size > 100 else []), size]
 
 
+def test_an_empty_file_in_a_store_that_refuses_its_range_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = fsspec.filesystem("memory")
+
+    def refuse(*_given: Any, **_more: Any) -> bytes:
+        raise OSError(22, "The requested range is not satisfiable")
+
+    monkeypatch.setattr(type(store), "cat_file", refuse)
+    assert Fetcher().fetch(Entry("memory://reads/empty.jpg")).content == b""
+
+
 def test_a_file_of_unknown_size_in_a_store_that_is_too_large_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.retries import with_deadline
@@ -13,6 +14,7 @@ _TRY_SECONDS, _MOST_SECONDS = 60.0, 600.0
 _SLOWEST = 50_000  # bytes per second, below which a try is given up after the first minute
 _FIRST_BYTES = 4 * 2**20  # what is read first of a file whose size is unknown; covers most images
 _BLOCK_BYTES = 2**20
+_NO_RANGE = re.compile(r"InvalidRange|range is not satisfiable", re.IGNORECASE)
 
 
 class TooManyBytesError(ValueError):
@@ -72,7 +74,12 @@ def read_whole(
         hold(size)
         return bytes(with_deadline(lambda: filesystem.cat_file(path), seconds_for(size)))
     hold(_FIRST_BYTES)
-    first = read_range(filesystem, path, 0, _FIRST_BYTES)
+    try:
+        first = read_range(filesystem, path, 0, _FIRST_BYTES)
+    except Exception as error:
+        if not _NO_RANGE.search(str(error)):
+            raise
+        first = b""  # an empty file has no range
     hold(len(first))
     if len(first) < _FIRST_BYTES:
         return first
