@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -81,3 +82,31 @@ def test_workflows_do_not_print() -> None:
         ]
         printed = [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
         assert len(printed) == (path.name == "notebook.py"), path  # its warnings go to the output of the cell
+
+
+def texts_of(tree: ast.AST) -> list[str]:
+    """The strings of a file without its docstrings; the fields of an f-string are left out."""
+    inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value for part in node.values if isinstance(part, ast.Constant)]
+            texts.append("".join(str(part) for part in parts))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner | bare:
+            texts.append(node.value)
+    return texts
+
+
+def test_messages_of_the_library_name_options_only_in_complete_commands() -> None:
+    command = re.compile(r"\b(mien|python|ray|uv tool) ")
+    wrong = []
+    for path in FILES:
+        if path.is_relative_to(SOURCE / "cli") or path.name == "installation.py":  # which composes commands
+            continue
+        for text in texts_of(ast.parse(path.read_text("utf-8"))):
+            option = re.search(r"(?<![\w-])--[a-z][a-z-]+", text)
+            is_sentence = " " in text.strip() and "\n" not in text  # neither an argument nor a style sheet
+            if option and is_sentence and not command.search(text[: option.start()]):
+                wrong.append(f"{path.name}: {text[:80]}")
+    assert wrong == []

@@ -146,3 +146,26 @@ def test_attacks_are_shown_in_a_table_and_checked_against_the_limits(script: Any
         "no readers: /health/live took 1.6 s",
         "no readers: ended after 14.7 s with 0",
     ]
+
+
+def test_the_hours_of_a_batch_job_include_the_listing_of_its_inputs(script: Any) -> None:
+    scale = script("batch_scale")
+    site = scale.Site(listing=1e-4, latency=0.05, prefixes=1000)
+    assert scale.listing_seconds(10**6, site) == pytest.approx(100 + 50 + 0.05 * 10**6 / 2000 / 8)
+    quick = scale.Site(listing=0.0, latency=0.0, prefixes=1000)
+    stages = {"decode": 0.02, "detect": 0.05, "classify": 0.01}
+    for row, without in zip(scale.table(stages, 4e5, site), scale.table(stages, 4e5, quick), strict=True):
+        seconds = scale.listing_seconds(row["images"] // row["jobs"], site)
+        assert row["listing"] == pytest.approx(seconds / 3600)
+        assert row["hours"] == pytest.approx(seconds / 3600 + row["images"] / row["rate"] / 3600)
+        assert without["hours"] == pytest.approx(row["images"] / without["rate"] / 3600)
+        assert row["dollars"] > without["dollars"]
+
+
+def test_the_measured_rate_of_listing_is_used_by_default(script: Any) -> None:
+    scale = script("batch_scale")
+    measured = scale.measure_listing(200)
+    assert {"list_per_second", "divide_per_cpu_second", "both_per_cpu_second"} <= measured.keys()
+    stored = json.loads((FOLDER / "results" / "batch_listing.json").read_text())
+    assert scale.Site().listing == 1 / stored["both_per_cpu_second"]
+    assert stored["machine"]["processor"]

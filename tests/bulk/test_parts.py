@@ -83,10 +83,25 @@ def test_a_task_that_runs_again_replaces_its_rows(tmp_path: Path) -> None:
     assert merged_uris(tmp_path) == ["/1.jpg", "/2.jpg"]
 
 
+def test_a_task_that_runs_again_after_its_rows_were_merged_does_not_duplicate_them(tmp_path: Path) -> None:
+    parts = begin(tmp_path, part_bytes=1)
+    parts.commit_as(table(1, 2), f"{parts.run.name}-00000000")
+    parts.merge()
+    parts.commit_as(table(1, 2), f"{parts.run.name}-00000000")
+    parts.commit_as(table(3), f"{parts.run.name}-00000001")
+    parts.merge()
+    parts.merge(all_of_them=True)
+    assert parts.done_ids().tolist() == ids(1, 2, 3)
+    assert sum(batch.num_rows for batch in parts.tables()) == 3
+    assert merged_uris(tmp_path) == ["/1.jpg", "/2.jpg", "/3.jpg"]
+    assert begin(tmp_path).done_ids().tolist() == ids(1, 2, 3)
+    assert not list((tmp_path / PENDING).iterdir())
+
+
 def test_parts_can_be_pickled_for_workers_on_other_machines(tmp_path: Path) -> None:
     parts = begin(tmp_path)
     parts.commit(table(1))
-    assert {type(value) for value in vars(parts).values()} == {Storage, Run, int}
+    assert {type(value) for value in vars(parts).values()} == {Storage, Run, int, set}
     there = pickle.loads(pickle.dumps(parts))  # noqa: S301
     there.commit(table(2))
     assert parts.done_ids().tolist() == ids(1, 2)
@@ -106,6 +121,7 @@ def stall(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr(Parts, "require_latest", lambda _self: None)
         patch.setattr(Storage, "remove", lambda _self, _name: None)
         parts.merge(all_of_them=True)
+    parts._merged.clear()  # a process that dies forgets what it has merged
 
 
 @pytest.mark.parametrize("flat", [False, True])

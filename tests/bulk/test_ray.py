@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import mien
+from mien.bulk.tally import Progress
 from mien.errors import MienError
 from tests.builders.job_inputs import rows_of, write_faces
 
@@ -120,3 +121,57 @@ def test_a_cluster_with_another_version_is_refused(
     monkeypatch.setattr(mien, "__version__", "99.0")
     with pytest.raises(MienError, match=r"Expected mien 99.0 on every machine of the cluster, got 0\.\d"):
         mien.batch(images, tmp_path / "out", engine="ray", workers=1)
+
+
+def test_the_pool_grows_when_machines_join_a_cluster_that_had_none(images: Path, tmp_path: Path) -> None:
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    stages: list[str] = []
+
+    def follow(progress: Progress) -> None:
+        if progress.stage == "waiting" and "waiting" not in stages:
+            cluster.add_node(num_cpus=4)
+        stages.append(progress.stage)
+
+    try:
+        summary = mien.batch(images, tmp_path / "out", engine="ray", address=cluster.address, progress=follow)
+    finally:
+        cluster.shutdown()
+    assert (summary.done, summary.failed) == (165, 1)
+    assert 2 <= len(summary.workers) <= 4
+    assert list(dict.fromkeys(stages)) == ["listing", "waiting", "recognizing", "finishing"]
+
+
+def test_a_machine_that_joins_later_with_another_version_is_refused(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    joined: list[Any] = []
+
+    def follow(progress: Progress) -> None:
+        if progress.stage == "waiting" and not joined:
+            joined.append(cluster.add_node(num_cpus=2))
+
+    monkeypatch.setattr(mien, "__version__", "99.0")
+    try:
+        with pytest.raises(MienError, match=r"Expected mien 99.0 on every machine of the cluster, got 0\.\d"):
+            mien.batch(images, tmp_path / "out", engine="ray", address=cluster.address, progress=follow)
+    finally:
+        cluster.shutdown()
+    assert joined
+
+
+def test_rows_are_merged_into_parts_while_a_job_runs(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.bulk.ray_engine._LOCAL_MERGE_SECONDS", 0.0)
+    during: set[int] = set()
+    out = tmp_path / "out"
+    summary = mien.batch(
+        images, out, engine="ray", workers=2, part_mb=0.01,
+        progress=lambda told: during.add(len(list(out.glob("rows/*.parquet"))) * (told.stage == "recognizing")),
+    )  # fmt: skip
+    assert summary.done == len(rows_of(out)) == 165
+    assert len({row["id"] for row in rows_of(out)}) == 165
+    assert max(during) >= 1

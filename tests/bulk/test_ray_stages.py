@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import mien
 from mien.bulk import supervisor
 from mien.bulk.batch_options import BatchOptions
 from mien.bulk.entries import Entry, entries_to_table
@@ -17,9 +19,11 @@ from mien.bulk.output import POINTS, SIDES, input_row, rows_to_table
 from mien.bulk.parts import PENDING, Parts
 from mien.bulk.ray_stages import Fetch, Recognize, RowsSink
 from mien.bulk.storage import Storage
+from mien.errors import MienError
 from tests.builders.job_inputs import FETCHER, SPEC, STUB_COMMAND
 
 CLASSES = ("happy", "sad")
+SAME_VERSION = replace(SPEC, version=mien.__version__)
 
 
 def face(x: int, *, landmarks: bool = True) -> dict[str, Any]:
@@ -72,7 +76,7 @@ def test_recognize_returns_one_row_per_input_as_ray_may_split_between_rows(
     told: list[Any] = []
     reports = SimpleNamespace(add=SimpleNamespace(remote=lambda *report: told.append(report)))
     (batch,) = Fetch(FETCHER)(entries_to_table([Entry(str(tmp_path / "a.jpg"))]))
-    recognize = Recognize(SPEC, FETCHER, CLASSES, BatchOptions(flat=True), reports)
+    recognize = Recognize(SAME_VERSION, FETCHER, CLASSES, BatchOptions(flat=True), reports)
     try:
         table = recognize(batch)
     finally:
@@ -88,7 +92,7 @@ def test_recognize_returns_one_row_per_input_as_ray_may_split_between_rows(
 def test_the_time_between_two_batches_is_the_wait_for_fetched_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
     reports = SimpleNamespace(add=SimpleNamespace(remote=lambda *report: told.append(report)))
-    recognize = Recognize(SPEC, FETCHER, CLASSES, BatchOptions(), reports)
+    recognize = Recognize(SAME_VERSION, FETCHER, CLASSES, BatchOptions(), reports)
     monkeypatch.setattr(recognize._supervisor, "run", lambda _inputs, _take: None)
     clock = iter([10.0, 11.0, 14.0, 15.0])
     monkeypatch.setattr("mien.bulk.ray_stages.time.time", lambda: next(clock))
@@ -108,3 +112,11 @@ def test_few_inputs_of_unknown_size_are_fetched_together() -> None:
     assert [len(piece) for piece in _pieces(unknown)] == [4, 4, 2]
     small = entries_to_table([Entry(f"/{number}.jpg", size=1000) for number in range(10)]).to_pylist()
     assert [len(piece) for piece in _pieces(small)] == [8, 2]
+
+
+def test_a_machine_that_joins_with_another_version_stops_the_job() -> None:
+    recognize = Recognize(replace(SPEC, version="99.0"), FETCHER, CLASSES, BatchOptions(), None)
+    with pytest.raises(
+        MienError, match=r"Expected mien 99\.0 on every machine .* Install the same version there"
+    ):
+        recognize(entries_to_table([Entry("/a.jpg")]))

@@ -70,6 +70,13 @@ def test_options_for_reading_data_are_refused_for_a_dataset(tmp_path: Path, opti
     assert not (tmp_path / "run").exists()
 
 
+def test_a_cross_validation_and_a_learning_rate_search_refuse_them_too(tmp_path: Path) -> None:
+    for function in (mien.cross_validate, mien.find_learning_rate):
+        with pytest.raises(DataError, match=r"`merge`, got a mien\.Dataset, which is read already"):
+            function(make_dataset(), merge="happy=surprise", out=tmp_path / "run", reporter=SilentReporter())
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("option", [{"shares": "50,25,25"}, {"split_seed": 3}])
 def test_a_dataset_with_splits_is_not_divided_again(tmp_path: Path, option: dict[str, Any]) -> None:
     with pytest.raises(DataError, match=r"mien\.Dataset that has splits\. Leave it out"):

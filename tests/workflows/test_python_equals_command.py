@@ -41,8 +41,8 @@ def parameters(function: Callable[..., Any]) -> set[str]:
 @pytest.mark.parametrize(
     ("command", "function"),
     [
-        ("evaluate.evaluate", mien.evaluate), ("export.export", mien.export), ("hub.push", mien.push),
-        ("hub.pull", mien.pull),
+        ("evaluate.evaluate", mien.evaluate), ("export.export", mien.export), ("push.push", mien.push),
+        ("pull.pull", mien.pull),
     ],
 )  # fmt: skip
 def test_python_has_the_parameters_of_the_command(command: str, function: Callable[..., Any]) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import io
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +71,7 @@ class Parts:
     run: Run
     _commits: int = 0
     _merges: int = 0
+    _merged: set[str] = field(default_factory=set)  # pending files that this run has merged
 
     @classmethod
     def begin(cls, storage: Storage, part_bytes: int, about: dict[str, Any]) -> Parts:
@@ -109,7 +110,10 @@ class Parts:
         self.commit_as(table, f"{self.run.name}-{number:08d}")
 
     def commit_as(self, table: pa.Table, name: str) -> None:
-        """Commit rows under a given name, so that a retry replaces the same file."""
+        """Commit rows under a given name, so that a retry replaces the same file.
+
+        If the file was merged since, the retry has no effect.
+        """
         self.storage.write(f"{PENDING}/{name}.parquet", encode_table(table))
 
     def merge(self, *, all_of_them: bool = False) -> None:
@@ -194,7 +198,9 @@ class Parts:
 
     def _pending(self) -> dict[str, int]:
         found = self.storage.sizes(PENDING)
-        return {name: size for name, size in found.items() if self.run.counts(name)}
+        return {
+            name: size for name, size in found.items() if self.run.counts(name) and name not in self._merged
+        }
 
     def _merge(self, names: list[str]) -> None:
         self.require_latest()
@@ -205,6 +211,7 @@ class Parts:
         self.storage.write(part, _encode_part(tables, names), before=self.require_latest)
         if not self.storage.is_local:
             self.require_latest()
+        self._merged.update(names)
         for name in names:
             self.storage.remove(f"{PENDING}/{name}")
 

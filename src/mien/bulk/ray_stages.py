@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from mien.bulk.batch_options import usable_cores
 from mien.bulk.entries import entry_from_row
 from mien.bulk.fetching import Fetched, Fetcher
 from mien.bulk.output import rows_to_table
+from mien.bulk.ray_cluster import other_version
 from mien.bulk.supervisor import Attempts, Supervisor
+from mien.errors import MienError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,10 +35,11 @@ _Report = tuple[str, int, dict[str, int], dict[str, float], tuple[float, float]]
 
 
 class Reports:
-    """Actor that holds the counts of workers until the driver takes them."""
+    """Actor that holds the counts of workers until the driver takes them, and the errors that end the job."""
 
     def __init__(self) -> None:
         self._held: list[_Report] = []
+        self._errors: list[MienError] = []
 
     def add(self, *report: Any) -> None:
         """Add the counts of a worker."""
@@ -45,6 +49,27 @@ class Reports:
         """Return the counts received since the last call."""
         held, self._held = self._held, []
         return held
+
+    def fail(self, error: MienError) -> None:
+        """Keep an error: Ray passes on only its text, within that of a traceback."""
+        self._errors.append(error)
+
+    def errors(self) -> list[MienError]:
+        """Return the errors of all workers."""
+        return self._errors
+
+
+@contextmanager
+def _reporting_errors(reports: Any) -> Iterator[None]:
+    """Send a `MienError` to the actor `Reports` before it is raised."""
+    try:
+        yield
+    except MienError as error:
+        if reports is not None:
+            import ray
+
+            ray.get(reports.fail.remote(error))
+        raise
 
 
 class Fetch:
@@ -134,13 +159,26 @@ class Recognize:
         self, spec: ModelSpec, fetcher: Fetcher, classes: tuple[str, ...], options: BatchOptions, reports: Any
     ) -> None:
         self._classes, self._options, self._reports = classes, options, reports
-        self._name = f"{platform.node()} {os.getpid()}"
+        self._name, self._version = f"{platform.node()} {os.getpid()}", spec.version
         spec = replace(spec, processes=min(options.workers, usable_cores()))
         self._supervisor = Supervisor(spec, fetcher, Attempts(options.max_attempts), options.timeout)
         self._ended: float | None = None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Return the rows of a batch."""
+        """Return the rows of a batch.
+
+        Raises:
+            MienError: this machine has another version of mien than the driver. It is raised here, because Ray would
+                replace an actor that cannot be created.
+        """
+        with _reporting_errors(self._reports):
+            return self._rows_of(batch)
+
+    def _rows_of(self, batch: pa.Table) -> pa.Table:
+        from mien import __version__
+
+        if self._version != __version__:
+            raise other_version(self._version, __version__, platform.node())
         rows: list[dict[str, Any]] = []
         started = time.time()
         total = {"fetch": started - (self._ended or started)}  # the wait for fetched inputs
@@ -179,10 +217,13 @@ class RowsSink(_sink_base()):  # type: ignore[misc]
         parts: the rows of the job.
         rows: approximate number of inputs per commit.
         flat_classes: class names of the model, to commit one row per face; `None` for one row per input.
+        reports: the actor `Reports`, which receives the error if a commit fails; `None` to only raise it.
     """
 
-    def __init__(self, parts: Parts, rows: int, flat_classes: tuple[str, ...] | None = None) -> None:
-        self._parts, self._rows, self._flat_classes = parts, rows, flat_classes
+    def __init__(
+        self, parts: Parts, rows: int, flat_classes: tuple[str, ...] | None = None, reports: Any = None
+    ) -> None:
+        self._parts, self._rows, self._flat_classes, self._reports = parts, rows, flat_classes, reports
 
     def write(self, blocks: Iterable[Any], ctx: Any) -> None:
         """Commit the blocks of a write task."""
@@ -194,7 +235,8 @@ class RowsSink(_sink_base()):  # type: ignore[misc]
         table = pa.concat_tables(tables)
         if self._flat_classes is not None:
             table = rows_to_table(table.to_pylist(), self._flat_classes, flat=True)
-        self._parts.commit_as(table, f"{self._parts.run.name}-{ctx.task_idx:08d}")
+        with _reporting_errors(self._reports):
+            self._parts.commit_as(table, f"{self._parts.run.name}-{ctx.task_idx:08d}")
 
     @property
     def min_rows_per_write(self) -> int:

@@ -20,7 +20,7 @@ class Progress:
     """Progress of a job.
 
     Args:
-        stage: `listing`, `recognizing` or `finishing`.
+        stage: `listing`, `waiting` (for the first machine of a cluster), `recognizing` or `finishing`.
         done: number of inputs that have a row, including those of earlier runs; while listing, of inputs found.
         total: number of all inputs; 0 while listing.
         failures: number of failed inputs of this run, by reason.
@@ -47,6 +47,7 @@ class Tally:
         total: number of all inputs of the job.
         before: number of inputs that earlier runs have finished.
         dropped: number of inputs whose rows were removed at the start of the run, to be processed again.
+        stage: current stage of `Progress`.
     """
 
     total: int
@@ -58,6 +59,7 @@ class Tally:
     latency: float = 0.0
     workers: dict[str, dict[str, float]] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
+    stage: str = "recognizing"
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
     def add(
@@ -95,13 +97,13 @@ class Tally:
         while self._marks and now - self._marks[0][0] > _WINDOW and len(self._marks) > 2:
             self._marks.popleft()
 
-    def progress(self, stage: str = "recognizing") -> Progress:
-        """Return the current progress."""
+    def progress(self, stage: str | None = None) -> Progress:
+        """Return the current progress, of the current stage by default."""
         rate = 0.0
         if len(self._marks) > 1 and self._marks[-1][0] > self._marks[0][0]:
             (first, few), (last, many) = self._marks[0], self._marks[-1]
             rate = (many - few) / (last - first)
-        return Progress(stage, self.before + self.rows, self.total, dict(self.failures), rate)
+        return Progress(stage or self.stage, self.before + self.rows, self.total, dict(self.failures), rate)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as JSON-serializable data."""

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli.batch_progress import batch_progress
 from mien.cli.completion import choices, complete_models
-from mien.cli.console import Stopped, err, live_line, out, print_json
+from mien.cli.console import Stopped, err, out, print_json
 from mien.cli.help_text import examples
 from mien.cli.prediction_output import shown
 from mien.cli.shared_options import BUNDLED_HELP, FLIP_TTA_HELP, PredictionLabelsOption
 from mien.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from mien.bulk.summary import BatchSummary
-    from mien.bulk.tally import Progress
 
 EXAMPLES = examples(
     "mien batch photos/ --out faces",
@@ -67,12 +64,17 @@ def batch(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="With --engine ray: address of the cluster, such as auto or ray://head:10001.",
-            show_default="start Ray on this machine",
+            help="With --engine ray: address of the cluster, such as auto or head:6379.",
+            show_default="that in RAY_ADDRESS; otherwise, start Ray on this machine",
         ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Number of worker processes; 0 for one per CPU core.")
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Number of worker processes; 0 for one per CPU core, on a cluster also of machines that join later.",
+        ),
     ] = 0,
     model: Annotated[
         str,
@@ -135,6 +137,13 @@ def batch(
             "killed.",
         ),
     ] = 300.0,
+    allow_failed: Annotated[
+        bool,
+        typer.Option(
+            "--allow-failed",
+            help="Exit with code 0 instead of 1 if some inputs failed. If all failed, the code is 2.",
+        ),
+    ] = False,
     part_mb: Annotated[
         float, typer.Option("--part-mb", metavar="MB", help="Target size of each Parquet file.")
     ] = 128.0,
@@ -157,7 +166,7 @@ def batch(
     """
     from mien.bulk.job import batch as run_batch
 
-    with _reporting() as report:
+    with batch_progress() as report:
         try:
             summary = run_batch(
                 source,
@@ -183,11 +192,11 @@ def batch(
             )
         except KeyboardInterrupt:
             raise Stopped("Stopped. Continue with the same command and --resume.") from None
-    _tell(summary, json=json)
+    _tell(summary, json=json, allow_failed=allow_failed)
 
 
-def _tell(summary: BatchSummary, *, json: bool) -> None:
-    """Print the summary and the failures; exit with code 1 if some inputs failed, and 2 if all failed."""
+def _tell(summary: BatchSummary, *, json: bool, allow_failed: bool) -> None:
+    """Print the summary and the failures; exit with code 2 if all inputs failed, and 1 if some did that may not."""
     if json:
         print_json(summary.to_dict())
     else:
@@ -200,7 +209,10 @@ def _tell(summary: BatchSummary, *, json: bool) -> None:
             err.print(f"  {shown(reason)}")
         if (more := summary.failed - len(summary.examples)) > 0:
             err.print(f"  … and {more:,} more: see the column error in {shown(summary.rows)}")
-        raise typer.Exit(1 if summary.failed < summary.done else 2)
+        if summary.failed == summary.done:
+            raise typer.Exit(2)
+        if not allow_failed:
+            raise typer.Exit(1)
 
 
 def _print(summary: BatchSummary) -> None:
@@ -241,32 +253,6 @@ def _print_changes(summary: BatchSummary) -> None:
         err.print(f"  {shown(name)}")
     if (more := summary.removed - len(summary.removed_examples)) > 0:
         err.print(f"  … and {more:,} more")
-
-
-@contextmanager
-def _reporting() -> Iterator[Callable[[Progress], None]]:
-    """Show a progress line on standard error (rate, time left, failures by reason) if it is a terminal."""
-    with live_line() as draw:
-        yield (lambda progress: draw(line_of(progress))) if draw else (lambda _progress: None)
-
-
-def line_of(progress: Progress) -> str:
-    """Format the progress of a job as one line."""
-    if progress.stage == "listing":
-        return f"Listing inputs: {progress.done:,}"
-    if progress.stage == "finishing":
-        return "Writing rows and summary"
-    share = f" ({progress.done / progress.total:.0%})" if progress.total else ""
-    line = f"{progress.done:,} of {progress.total:,} inputs{share}"
-    if progress.rate:
-        line += f", {progress.rate:,.1f} per second"
-    if (left := progress.seconds_left) is not None:
-        seconds = round(left)
-        line += f", {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left"
-    if progress.failures:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in progress.failures.items())
-        line += f"; failed: {reasons}"
-    return line
 
 
 def _storage_options(pairs: list[str]) -> dict[str, Any]:

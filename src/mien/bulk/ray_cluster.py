@@ -1,0 +1,177 @@
+"""Connect to a Ray cluster or start Ray on this machine, and decide how many workers the cluster runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import MienError, MissingExtra
+from mien.quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mien.bulk.batch_options import BatchOptions
+
+_STORE_BYTES = 2**30  # size of Ray's object store if Ray is started here
+_EXPECTED = 16  # workers for which a job is divided if the cluster has fewer cores when the job starts
+_START = "Is it running? Start one with: ray start --head"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Numbers of workers of a job.
+
+    Args:
+        least: number of workers that are requested at the start.
+        most: maximum number of workers; `None` for as many as the cluster has cores for, including machines that join
+            later.
+        expected: number of workers for which the inputs are divided into tasks and commits.
+    """
+
+    least: int
+    most: int | None
+    expected: int
+
+
+def import_ray() -> Any:
+    """Return the module `ray`, with `ray.data` imported.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+    """
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors reach the driver as exceptions
+    try:
+        with _quiet():
+            import ray
+            import ray.data
+    except ImportError as error:
+        raise MissingExtra("Ray Data", "ray") from error
+    return ray
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Discard what Ray's native code writes to standard error."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+def start(ray: Any, options: BatchOptions) -> Pool:
+    """Connect to the cluster, or start Ray on this machine with one extra core for reading, fetching and writing.
+
+    The cluster is that of `options.address` or, as everywhere in Ray, of the environment variable `RAY_ADDRESS`.
+
+    Raises:
+        MienError: the cluster cannot be reached, or Ray cannot be started.
+    """
+    given = options.address or os.environ.get("RAY_ADDRESS") or None
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if given is None:
+        where, remedy = (
+            "Expected to start Ray on this machine, but it failed",
+            "Is there enough memory, and may it open ports?",
+        )
+        quiet |= {
+            "num_cpus": options.processes + 1,
+            "object_store_memory": _STORE_BYTES,
+            "include_dashboard": False,
+        }
+    else:
+        where, remedy = f"Expected a Ray cluster at {quoted(given)}, got none", _START
+        if options.address is None:
+            where = f"Expected a Ray cluster at {quoted(given)}, the value of RAY_ADDRESS, got none"
+            remedy = "Is it running? To use this machine instead, unset RAY_ADDRESS."
+        _require_listening(given, where, remedy)
+        quiet["address"] = given
+    try:
+        with _quiet():
+            ray.init(**quiet)
+    except Exception as error:
+        told = " ".join(str(error).split())
+        if "ersion" in told and "mismatch" in told:
+            remedy = "Install the cluster's versions of Ray and Python here."
+        raise MienError(f"{where} ({told[:80]}). {remedy}") from error
+    return pool_of_cluster(ray, options) if given else Pool(*[options.processes] * 3)
+
+
+def _require_listening(address: str, where: str, remedy: str) -> None:
+    """Check that a server listens at an address; otherwise, Ray would wait for it for more than a minute.
+
+    Raises:
+        MienError: no server does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MienError(f"{where} ({reason}). {remedy}") from error
+
+
+def pool_of_cluster(ray: Any, options: BatchOptions) -> Pool:
+    """Return the numbers of workers on a cluster, whose machines may join and leave during the job."""
+    workers = options.workers or None
+    return Pool(1, workers, workers or max(cores(ray), _EXPECTED))
+
+
+def cores(ray: Any) -> int:
+    """Return the number of cores that tasks can use on the machines that are in the cluster now."""
+    return int(ray.cluster_resources().get("CPU", 0))
+
+
+def require_same_version(ray: Any, version: str) -> None:
+    """Check that the machines that are in the cluster now have the same version of mien.
+
+    `Recognize` checks machines that join later.
+
+    Raises:
+        MienError: a machine has another version, or none.
+    """
+
+    def look() -> str | None:  # nested, so that Ray pickles it by value: workers may not have mien
+        try:
+            import mien
+            import mien.bulk.ray_stages
+        except ImportError:
+            return getattr(locals().get("mien"), "__version__", None)
+        return mien.__version__
+
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    asked = [
+        ray.remote(num_cpus=0, max_retries=1)(look)
+        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
+        .remote()
+        for node in nodes
+    ]
+    for node, answer in zip(nodes, asked, strict=True):
+        try:
+            found = ray.get(answer, timeout=120)
+        except ray.exceptions.RayError:  # such as of a machine that has just left
+            continue
+        if found != version:
+            raise other_version(version, found, node["NodeManagerHostname"])
+
+
+def other_version(version: str, found: str | None, machine: str) -> MienError:
+    """Return the error about a machine with another version of mien, or none."""
+    return MienError(
+        f"Expected mien {version} on every machine of the cluster, got {found or 'none'} on {machine[:60]}. "
+        "Install the same version there."
+    )

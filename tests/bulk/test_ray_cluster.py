@@ -1,0 +1,155 @@
+"""Connecting to a Ray cluster, with a stand-in for Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from mien.bulk.batch_options import BatchOptions
+from mien.bulk.entries import Entry
+from mien.bulk.parts import Parts
+from mien.bulk.ray_cluster import Pool, pool_of_cluster, start
+from mien.bulk.ray_engine import Merger, _failure
+from mien.bulk.ray_tasks import store_what_is_left
+from mien.bulk.storage import Storage
+from mien.errors import MienError
+
+
+class FakeRay:
+    """A cluster with some cores; its `init` notes its arguments."""
+
+    def __init__(self, cores: float = 0, error: Exception | None = None) -> None:
+        self.given: dict[str, Any] = {}
+        self._cores, self._error = cores, error
+
+    def init(self, **given: Any) -> None:
+        self.given = given
+        if self._error:
+            raise self._error
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": self._cores} if self._cores else {}
+
+
+@pytest.fixture(autouse=True)
+def _no_address_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("workers", "cores", "expected"),
+    [
+        (0, 0, Pool(1, None, 16)),
+        (0, 4, Pool(1, None, 16)),
+        (0, 64, Pool(1, None, 64)),
+        (1, 64, Pool(1, 1, 1)),
+        (240, 0, Pool(1, 240, 240)),
+    ],
+)
+def test_a_cluster_starts_with_one_worker_and_grows_up_to_the_given_number(
+    workers: int, cores: int, expected: Pool
+) -> None:
+    options = BatchOptions(engine="ray", workers=workers)
+    assert pool_of_cluster(FakeRay(cores), options) == expected
+
+
+def test_ray_on_this_machine_has_a_core_more_than_workers() -> None:
+    fake = FakeRay()
+    assert start(fake, BatchOptions(engine="ray", workers=3)) == Pool(3, 3, 3)
+    assert fake.given["num_cpus"] == 4
+    assert "address" not in fake.given
+
+
+def test_the_address_of_the_environment_is_used_unless_another_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    fake = FakeRay(cores=32)
+    assert start(fake, BatchOptions(engine="ray")) == Pool(1, None, 32)
+    assert fake.given["address"] == "auto"
+    assert "num_cpus" not in fake.given
+    start(fake, BatchOptions(engine="ray", address="local"))
+    assert fake.given["address"] == "local"
+
+
+def test_an_unreachable_address_of_the_environment_is_reported_with_its_origin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(MienError) as told:
+        start(FakeRay(), BatchOptions(engine="ray"))
+    assert str(told.value) == (
+        "Expected a Ray cluster at '127.0.0.1:1', the value of RAY_ADDRESS, got none (Connection refused). Is it "
+        "running? To use this machine instead, unset RAY_ADDRESS."
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "message", "expected"),
+    [
+        (None, "no memory", "Expected to start Ray on this machine, but it failed (no memory). Is"),
+        (
+            "auto",
+            "none",
+            "Expected a Ray cluster at 'auto', got none (none). Is it running? Start one with: ray",
+        ),
+        (
+            "auto",
+            "Version mismatch: 3.10",
+            "(Version mismatch: 3.10). Install the cluster's versions of Ray and Py",
+        ),
+    ],
+)
+def test_the_reason_why_ray_cannot_be_reached_or_started_is_reported(
+    address: str | None, message: str, expected: str
+) -> None:
+    with pytest.raises(MienError) as told:
+        start(FakeRay(error=ConnectionError(message)), BatchOptions(engine="ray", address=address))
+    assert expected in str(told.value)
+
+
+@pytest.mark.parametrize(("local", "seconds"), [(True, 10.0), (False, 60.0)])
+def test_committed_rows_are_merged_at_a_limited_rate_while_a_job_runs(*, local: bool, seconds: float) -> None:
+    now, merged = 0.0, []
+    parts: Any = SimpleNamespace(storage=SimpleNamespace(is_local=local), merge=lambda: merged.append(now))
+    merge_if_due = Merger(parts, lambda: now)
+    for now in (0.0, seconds - 1, seconds, seconds + 1, 2 * seconds):  # noqa: B007 - read by the clock
+        merge_if_due()
+    assert merged == [seconds, 2 * seconds]
+
+
+def test_each_input_that_is_left_is_in_one_task_in_the_order_of_the_manifest(tmp_path: Path) -> None:
+    entries = [Entry(f"/{number}.jpg") for number in range(1000)]
+    parts = Parts.begin(Storage(str(tmp_path)), 10**6, {})
+    names = store_what_is_left(parts, iter(entries), len(entries), Pool(1, 4, 4))
+    tables = [pq.read_table(tmp_path / name) for name in names]
+    assert [one.num_rows for one in tables] == [32] * 31 + [8]
+    assert [uri for one in tables for uri in one.column("uri").to_pylist()] == [one.uri for one in entries]
+    assert store_what_is_left(parts, iter(()), 0, Pool(1, 4, 4)) == []
+
+
+def _reports(*errors: MienError) -> tuple[Any, Any]:
+    actor = SimpleNamespace(errors=SimpleNamespace(remote=lambda: list(errors)))
+    return SimpleNamespace(get=lambda answer, **_: answer), actor
+
+
+def test_the_error_that_ended_a_job_is_the_one_that_a_worker_reported() -> None:
+    full = MienError("/out: this file cannot be written: No space left on device.")
+    fake, reports = _reports(full)
+    assert _failure(fake, RuntimeError("UDF failed"), reports) is full
+
+
+def test_another_error_of_a_job_is_told_by_the_line_with_its_reason() -> None:
+    text = (
+        "ray::Map()\n  File x, line 3\nModuleNotFoundError: No module named 'mien'\n\nThe above\nUDF failed"
+    )
+    fake, reports = _reports()
+    assert str(_failure(fake, RuntimeError(text), reports)) == (
+        "The job failed on the Ray cluster (ModuleNotFoundError: No module named 'mien'). What is committed stays; "
+        "continue with `resume=True`."
+    )
+    assert "(RuntimeError)" in str(_failure(fake, RuntimeError(), reports))
