@@ -66,9 +66,9 @@ def batch(
     at the end, each input has exactly one row, or with `flat=True` one row per face.
 
     Args:
-        sources: one source or several: files, folders, globs, lists of paths (.txt, .csv), Parquet files with a column
-            of URIs or image bytes, WebDataset tars, URLs such as `s3://…`; or a pandas or polars data frame or an
-            Arrow table with such a column.
+        sources: one source or several: files, folders, globs, lists of such sources (.txt, .csv), Parquet files with a
+            column of URIs or image bytes, WebDataset tars, URLs such as `s3://…`; or a pandas or polars data frame, a
+            polars lazy frame or an Arrow table with such a column.
         out: output folder or URL; new or empty, or with `resume` that of the same job.
         resume: continue an existing job: finished inputs are kept, changed inputs are processed again. If there is no
             job, start one.

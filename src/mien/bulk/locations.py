@@ -278,6 +278,8 @@ def why(error: BaseException) -> str:
         return "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass anon=true"
     kind = kind_of_error(error)
     text = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
     if kind == "missing":
         return "no such bucket" if _NO_BUCKET.search(text) else "no such file"
     if kind == "forbidden":
