@@ -75,8 +75,11 @@ class LabelSet:
         >>> FERPLUS.map_to(FER2013)
         (6, 3, 5, 4, 0, 1, 2, None)
         """
-        theirs = {meaning(name) or name.lower(): i for i, name in enumerate(other.classes)}
-        return tuple(theirs.get(meaning(name) or name.lower()) for name in self.classes)
+        theirs = {meaning(name) or name.lower(): i for i, name in reversed(list(enumerate(other.classes)))}
+        exact = {name.lower(): i for i, name in reversed(list(enumerate(other.classes)))}
+        return tuple(
+            exact.get(name.lower(), theirs.get(meaning(name) or name.lower())) for name in self.classes
+        )
 
 
 Taxonomy = LabelSet
@@ -117,6 +120,9 @@ LABEL_SETS = {
 }
 """All known label sets, by name."""
 
+EXPRESSION_WORDS = tuple(_SPELLINGS)
+"""All words whose `meaning` is known, in lower case."""
+
 MEANINGS = FERPLUS.classes
 """The canonical name of each expression known to `meaning`, independent of its name in a data set."""
 
@@ -135,12 +141,15 @@ def meaning(label: str) -> str | None:
 def find_label_set(labels: Iterable[str]) -> LabelSet | None:
     """Return the first known label set with exactly these classes, in any order and common spelling, or `None`.
 
+    Two names of the same expression, such as `calm` and `neutral`, are two classes, which no known label set has.
+
     >>> find_label_set(["anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise"]).name
     'ckplus'
     """
-    meanings = {meaning(label) or label for label in labels}
+    names = set(labels)
+    meanings = {meaning(label) or label for label in names}
     for label_set in LABEL_SETS.values():
-        if meanings == {_SPELLINGS[name] for name in label_set.classes}:
+        if len(names) == len(label_set) and meanings == {_SPELLINGS[name] for name in label_set.classes}:
             return label_set
     return None
 

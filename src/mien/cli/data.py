@@ -217,5 +217,7 @@ def _print_inspection(found: Inspection) -> None:
         ("PublicTest images also in Training", found.validation_in_training),
         ("blank images", found.blank),
     ]
+    if found.shared_groups is not None:
+        rows.append(("groups with images in several splits", found.shared_groups))
     for name, number in rows:
         out.print(f"  {name:<52} {number:>7,}")

@@ -87,8 +87,8 @@ ClassNamesOption = Annotated[
         metavar="NAMES",
         autocompletion=choices(*CLASS_ORDERS),
         help=f"Meaning of the class numbers in folder names or labels: {', '.join(CLASS_ORDERS)}, or names in index "
-        "order (a,b,c), where '-' leaves out the images of a number. If the labels are words: the classes to use, in "
-        "order.",
+        "order (a,b,c), where '-' leaves out the images of a number. If the labels are words, or numbers with names "
+        "in the data: the classes to use, in order.",
         show_default="from the data",
     ),
 ]

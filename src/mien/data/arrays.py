@@ -14,6 +14,7 @@ import numpy as np
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.data.records import Records
 from mien.data.table_header import LABELS, PATHS, PIXELS, SPLITS
+from mien.data.text_encoding import decode_word
 from mien.errors import DataError
 from mien.labels import FER2013, quote
 
@@ -226,7 +227,7 @@ def _labels(array: NDArray[Any], name: str, source: str) -> list[str | int | Non
     if array.dtype.kind in "US" or (
         array.dtype.kind == "O" and all(isinstance(x, str) for x in array.tolist())
     ):
-        return [x.decode("utf-8", "replace") if isinstance(x, bytes) else str(x) for x in array.tolist()]
+        return [decode_word(x) if isinstance(x, bytes) else str(x) for x in array.tolist()]
     raise DataError(f"{source}: expected labels as words or whole numbers, got {array.dtype} in {name}.")
 
 

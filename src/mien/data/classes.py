@@ -9,9 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mien.class_names import LEAVE_OUT, parse_class_names
+from mien.data.class_spelling import (
+    doubtful_notes,
+    list_names,
+    natural_key,
+    plain_key,
+    renaming_notes,
+)
 from mien.data.splits import is_split_word
 from mien.errors import DataError
-from mien.labels import CUSTOM, LabelSet, find_label_set, meaning, quote
+from mien.labels import CKPLUS, CUSTOM, LabelSet, find_label_set, meaning, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -68,7 +75,7 @@ def parse_merge(given: Any) -> Merge:
                     raise DataError(f"Expected a merge such as happy=joy,laugh, got {quote(text)}.")
                 pairs.append((new, old.split(",")))
     merge = tuple((new.strip(), tuple(name.strip() for name in old if name.strip())) for new, old in pairs)
-    names = [_key(name) for _, old in merge for name in old]
+    names = [plain_key(name) for _, old in merge for name in old]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise DataError(f"Expected each name to be merged into one class, got {quote(twice[0])} twice.")
     return merge
@@ -89,7 +96,8 @@ def choose_classes(
         names: the words, as spelled in the source.
         source: name of the source, used in error messages.
         label_set: the label set to use; by default the classes are those of the words.
-        class_names: the classes to use, in index order; images of other classes are left out.
+        class_names: the classes to use, in index order; images of other classes are left out. With a label set, the
+            order is that of the label set.
         merge: words that are merged into one class, see `parse_merge`.
         in_training: the words in the split Training, if there are splits; all other words must be among them.
 
@@ -97,10 +105,17 @@ def choose_classes(
         DataError: If a word is not a class of `label_set`, a name in `class_names` or `merge` does not occur, or there
             are fewer than two classes.
     """
-    ordered = sorted(names, key=_natural)
+    ordered = sorted(names, key=natural_key)
     renamed = _merged(ordered, merge, source)
     if label_set is not None:
-        return ClassMap(label_set, {name: _index_in(renamed[name], label_set, source) for name in ordered})
+        used: Collection[str] = renamed
+        if class_names is not None:
+            listed = _by_names(renamed, parse_class_names(class_names), source)
+            used = {name for name, index in listed.index.items() if index is not None}
+        index = {
+            name: _index_in(renamed[name], label_set, source) if name in used else None for name in ordered
+        }
+        return ClassMap(label_set, index, renaming_notes(_renamed(index, renamed), label_set))
     if class_names is not None:
         return _by_names(renamed, parse_class_names(class_names), source)
     shown = {name: renamed[name] for name in ordered if in_training is None or name in in_training}
@@ -112,11 +127,15 @@ def choose_classes(
     known = find_label_set(classes)
     chosen = known or LabelSet(CUSTOM, tuple(classes))
     _require_some(chosen, source)
-    index: dict[str, int | None] = {}
-    for name in ordered:
-        word = kept.get(name) or _bare(renamed[name], renamed.values())
-        index[name] = _index_in(word, chosen, source)
-    return ClassMap(chosen, index, _notes(chosen, classes))
+    words = {name: kept.get(name) or _bare(renamed[name], renamed.values()) for name in ordered}
+    places = {name: _index_in(word, chosen, source) for name, word in words.items()}
+    notes = (*renaming_notes(_renamed(places, words), chosen), *doubtful_notes(chosen, classes))
+    return ClassMap(chosen, places, notes)
+
+
+def _renamed(index: Mapping[str, int | None], words: Mapping[str, str]) -> list[tuple[str, int]]:
+    """Return the word and the class index of each name that is not left out."""
+    return [(words[name], place) for name, place in index.items() if place is not None]
 
 
 def parse_word(name: str, label_set: LabelSet) -> int | None:
@@ -126,7 +145,7 @@ def parse_word(name: str, label_set: LabelSet) -> int | None:
     >>> [parse_word(name, FER2013) for name in ("Happiness", "03_happy", "happy faces", "happy or sad")]
     [3, 3, 3, None]
     """
-    exact = [i for i, known in enumerate(label_set.classes) if _key(known) == _key(name)]
+    exact = [i for i, known in enumerate(label_set.classes) if plain_key(known) == plain_key(name)]
     if exact:
         return exact[0]
     words = re.findall(r"[^\W\d_]+", name.casefold())
@@ -142,6 +161,14 @@ def _index_of_word(word: str, label_set: LabelSet) -> int | None:
         return None
 
 
+def is_left_out(name: str, label_set: LabelSet) -> bool:
+    """Return whether the images of a class are left out of a label set: those of `neutral` in CK+.
+
+    CK+ has an eighth class for the neutral face at the start of each sequence, which its label set does not contain.
+    """
+    return label_set == CKPLUS and meaning(name) == "neutral"
+
+
 def _merged(names: Sequence[str], merge: Merge, source: str) -> dict[str, str]:
     """Return the class of each name after merging."""
     renamed = {name: name.strip() for name in names}
@@ -150,43 +177,58 @@ def _merged(names: Sequence[str], merge: Merge, source: str) -> dict[str, str]:
             found = [name for name in names if _same(name, wanted)]
             if not found:
                 raise DataError(
-                    f"{source}: expected the names to merge to be among {_listed(names)}, got {quote(wanted)}."
+                    f"{source}: expected the names to merge to be among {list_names(names)}, got {quote(wanted)}."
                 )
             renamed.update(dict.fromkeys(found, new))
-        renamed.update({name: new for name in names if _key(name) == _key(new)})
+        renamed.update({name: new for name in names if plain_key(name) == plain_key(new)})
     return renamed
 
 
 def _same(name: str, wanted: str) -> bool:
     match = _NUMBERED.fullmatch(name)
-    return _key(name) == _key(wanted) or (match is not None and _key(match[2]) == _key(wanted))
+    return plain_key(name) == plain_key(wanted) or (
+        match is not None and plain_key(match[2]) == plain_key(wanted)
+    )
 
 
 def _by_names(renamed: Mapping[str, str], class_names: tuple[str, ...], source: str) -> ClassMap:
     """Return the mapping to the given class names, in this order; other classes are left out."""
     chosen = LabelSet(CUSTOM, class_names)
-    index = {name: parse_word(word, chosen) for name, word in renamed.items()}
+    exact = {place for word in renamed.values() if (place := _exactly(word, chosen)) is not None}
+    index: dict[str, int | None] = {}
+    for name, word in renamed.items():
+        place = parse_word(word, chosen)
+        # A synonym is used only if the data have no class of that very name: calm is not neutral if both exist.
+        index[name] = None if place in exact and _exactly(word, chosen) is None else place
     there = set(index.values())
     if missing := [name for i, name in enumerate(class_names) if i not in there]:
         raise DataError(
-            f"{source}: expected the class names to be among {_listed(renamed)}, got "
+            f"{source}: expected the class names to be among {list_names(renamed)}, got "
             f"{', '.join(map(quote, missing[:_LISTED]))}. Correct `class_names`, or leave it out to use all classes."
         )
     _require_some(chosen, source)
     known = find_label_set(class_names)
     if known is not None and known.classes == class_names:
         chosen = known
-    return ClassMap(chosen, index)
+    return ClassMap(chosen, index, renaming_notes(_renamed(index, renamed), chosen))
+
+
+def _exactly(word: str, label_set: LabelSet) -> int | None:
+    """Return the index of the class that a name contains literally, such as `happy` in `03_happy`; else `None`."""
+    place = parse_word(word, label_set)
+    if place is None or renaming_notes([(word, place)], label_set):
+        return None
+    return place
 
 
 def _index_in(word: str, label_set: LabelSet, source: str) -> int | None:
-    if word == LEAVE_OUT:
+    if word == LEAVE_OUT or is_left_out(word, label_set):
         return None
     index = parse_word(word, label_set)
     if index is None:
         raise DataError(
             f"{source}: found the class {quote(word)}, which is none of the classes of {label_set.name} "
-            f"({_listed(label_set.classes)}). Leave `label_set` out to use the classes of the data, merge it into "
+            f"({list_names(label_set.classes)}). Leave `label_set` out to use the classes of the data, merge it into "
             "another class with `merge`, or give `class_names` without it."
         )
     return index
@@ -198,34 +240,19 @@ def _require_some(label_set: LabelSet, source: str) -> None:
         raise DataError(f"{source}: expected 2 to {_MOST_CLASSES} classes, found {found}.")
 
 
-def _notes(chosen: LabelSet, classes: Sequence[str]) -> tuple[str, ...]:
-    """Return a note if all classes but one or two are expressions: those may be misspelled."""
-    if chosen.name != CUSTOM:
-        return ()
-    strange = [name for name in classes if meaning(name) is None]
-    if not strange or len(strange) > 2 or len(classes) - len(strange) < 4:
-        return ()
-    what = "is" if len(strange) == 1 else "are"
-    note = (
-        f"{' and '.join(map(quote, strange))} {what} not a usual name of an expression and became a class of its own. "
-        f" If it is a spelling error, merge it: `merge=CLASS={strange[0]}`."
-    )
-    return (note,)
-
-
 def _first_spelling(words: Collection[str], *, numbered: bool) -> list[str]:
     """Return the words in order, without words that differ from another one in case only."""
-    ordered = list(words) if numbered else sorted(words, key=_natural)
+    ordered = list(words) if numbered else sorted(words, key=natural_key)
     seen: dict[str, str] = {}
     for word in ordered:
-        seen.setdefault(_key(word), word)
+        seen.setdefault(plain_key(word), word)
     return list(seen.values())
 
 
 def _all_numbered(words: Collection[str]) -> bool:
     """Return whether each name begins with a different number, such as `0_bored`, which defines the order."""
     numbers = [match[1] for word in words if (match := _NUMBERED.fullmatch(word))]
-    return len(numbers) == len(words) > 0 and len(set(map(int, numbers))) == len(set(map(_key, words)))
+    return len(numbers) == len(words) > 0 and len(set(map(int, numbers))) == len(set(map(plain_key, words)))
 
 
 def _bare(word: str, words: Collection[str]) -> str:
@@ -234,18 +261,3 @@ def _bare(word: str, words: Collection[str]) -> str:
         return word
     match = _NUMBERED.fullmatch(word)
     return match[2].strip() if match else word
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[\s_\-]+", " ", name.strip()).casefold()
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Sort key for natural order: class 2 before class 10."""
-    parts = re.findall(r"\d+|\D+", name.casefold())
-    return [(0, int(part), "") if part.isdigit() and len(part) < 19 else (1, 0, part) for part in parts]
-
-
-def _listed(names: Collection[str]) -> str:
-    shown = [name[:40] for name in list(names)[:_LISTED]]
-    return ", ".join([*shown, "…"] if len(names) > _LISTED else shown)

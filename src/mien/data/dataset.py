@@ -40,7 +40,8 @@ class LeftOut:
         unreadable: a sentence for each image that cannot be read, starting with its path.
         passed_over: number of files that are not images, by suffix (`""` for none).
         tables: tables that were not read.
-        chosen: number of images that the class names leave out.
+        chosen: number of images that the class names or the label set leave out.
+        classes: number of these images by class, for classes with a name.
         remarks: other sentences about how the source was read, for the user.
         without_face: paths of the photos in which no face was detected.
     """
@@ -51,6 +52,7 @@ class LeftOut:
     chosen: int = 0
     remarks: tuple[str, ...] = ()
     without_face: tuple[str, ...] = ()
+    classes: Mapping[str, int] = field(default_factory=dict)
 
     def notes(self) -> list[str]:
         """Sentences about everything except the unreadable images, which are listed separately."""
@@ -61,16 +63,25 @@ class LeftOut:
             notes.append(
                 f"{counted(len(self.without_face), 'photo has', 'photos have')} no face that was found: {named}{more}."
             )
-        if self.chosen:
+        if known := sum(self.classes.values()):
+            counts = describe_counts(self.classes)
             notes.append(
-                f"{counted(self.chosen, 'image was', 'images were')} left out, as the class names say."
+                f"{counted(known, 'image was', 'images were')} left out, because these classes are not used: {counts}."
             )
+        if (unnamed := self.chosen - known) > 0:
+            notes.append(f"{counted(unnamed, 'image was', 'images were')} left out, as the class names say.")
         if self.tables:
             notes.append(f"Other tables in the folder were not read: {', '.join(self.tables)}.")
         if count := sum(self.passed_over.values()):
             what = counted(count, "file that is not an image", "files that are not images")
             notes.append(f"{what} skipped ({describe_files(self.passed_over)}).")
         return notes
+
+
+def describe_counts(counts: Mapping[str, int]) -> str:
+    """Format numbers of images by class: `happy 12, sad 3`."""
+    told = [f"{name[:40]} {count:,}" for name, count in list(counts.items())[:_LISTED]]
+    return ", ".join([*told, "…"] if len(counts) > _LISTED else told)
 
 
 def describe_files(passed_over: Mapping[str, int]) -> str:

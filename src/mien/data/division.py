@@ -9,8 +9,9 @@ import numpy as np
 
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, UNLABELED
 from mien.data.digests import images_digest
-from mien.data.inspection import group_ids, without_copies
+from mien.data.inspection import without_copies
 from mien.data.reading_options import SHARES
+from mien.data.units import assign, units_of
 from mien.errors import DataError
 from mien.wording import counted
 
@@ -39,7 +40,7 @@ def divide(dataset: Dataset, shares: Sequence[float] = SHARES, seed: int = 0) ->
     labels = dataset.labels
     known = labels != UNLABELED
     wanted = np.asarray(shares, np.float64)
-    place = _assign(dataset, wanted, seed)
+    place = assign(dataset, wanted, seed)
     split = np.array(SPLITS)[place]
     split[~known] = TRAINING
     needed = [name for name, share in zip(SPLITS, wanted, strict=True) if share > 0]
@@ -108,7 +109,7 @@ def folds_of(dataset: Dataset, count: int, seed: int = 0) -> NDArray[np.int64]:
     """
     if not 2 <= count <= 100:
         raise DataError(f"Expected 2 to 100 folds, got {count}.")
-    folds = _assign(dataset, np.full(count, 1 / count), seed)
+    folds = assign(dataset, np.full(count, 1 / count), seed)
     labels = dataset.labels
     for index, name in enumerate(dataset.label_set.classes):
         if len(np.unique(folds[labels == index])) < count:
@@ -118,60 +119,6 @@ def folds_of(dataset: Dataset, count: int, seed: int = 0) -> NDArray[np.int64]:
                 f"{name}. {_remedy(dataset, name, count, 'give fewer folds')}"
             )
     return folds
-
-
-def _assign(dataset: Dataset, shares: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
-    """Return the part of each image, int64 (n,): each unit (an image, its copies, a group) goes to the emptiest part."""
-    units = _units(dataset)
-    labels = dataset.labels
-    classes = len(dataset.label_set)
-    count = int(units.max()) + 1
-    table = np.zeros((count, classes))  # images of each class in each unit
-    known = labels != UNLABELED
-    np.add.at(table, (units[known], labels[known]), 1)
-    totals = table.sum(axis=0)
-    target = shares[:, None] * totals[None, :]  # (parts, classes)
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(count)
-    size = table.sum(axis=1)
-    order = order[np.argsort(-size[order], kind="stable")]  # large units first: they fit into fewer parts
-    part = np.zeros(count, np.int64)
-    filled = np.zeros_like(target)
-    for unit in order:
-        if not size[unit]:
-            continue
-        here = table[unit] > 0
-        lacking = np.where(
-            target[:, here] > 0,
-            (target[:, here] - filled[:, here]) / np.maximum(target[:, here], 1e-9),
-            -np.inf,
-        )
-        # First a part without images of a class, then the part that is furthest from its share.
-        scores = lacking.mean(axis=1) + 1e-6 * shares
-        part[unit] = int(np.argmax(scores))
-        filled[part[unit]] += table[unit]
-    return np.asarray(part[units])
-
-
-def _units(dataset: Dataset) -> NDArray[np.int64]:
-    """Return the unit of each image: images connected by being copies or by belonging to the same group."""
-    copies = group_ids(dataset.images)
-    if dataset.groups is None:
-        return copies
-    _, groups = np.unique(dataset.groups, return_inverse=True)
-    parent = np.arange(int(copies.max()) + 1 + int(groups.max()) + 1)
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = int(parent[node])
-        return node
-
-    offset = int(copies.max()) + 1
-    for copy, group in zip(copies.tolist(), groups.tolist(), strict=True):
-        parent[root(copy)] = root(offset + group)
-    _, units = np.unique([root(copy) for copy in copies.tolist()], return_inverse=True)
-    return np.asarray(units, np.int64)
 
 
 def _remedy(
@@ -185,7 +132,7 @@ def _remedy(
         parts: number of parts that need an image or group of the class.
         fewer: how to use fewer parts, suggested if there are at least two images or groups.
     """
-    units = len(np.unique(_units(dataset)[dataset.labels == dataset.label_set.index(name)]))
+    units = len(np.unique(units_of(dataset)[dataset.labels == dataset.label_set.index(name)]))
     ways = ["add images of it"]
     if len(dataset.label_set) > 2:
         ways.append("merge it into another class with `merge`")

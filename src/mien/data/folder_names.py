@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
-from mien.data.classes import parse_word
+from mien.data.classes import is_left_out, parse_word
 from mien.data.fer2013.table import lacking
 from mien.errors import DataError
 from mien.labels import BUNDLED_LABEL_SETS, quote
@@ -82,6 +82,8 @@ def find_label(folder: Path, label_set: LabelSet, names: Mapping[int, str]) -> i
     if number is None:
         if (label := parse_word(folder.name, label_set)) is not None:
             return label
+        if is_left_out(folder.name, label_set):
+            return None
         others = [
             other.name for other in BUNDLED_LABEL_SETS.values() if parse_word(folder.name, other) is not None
         ]
@@ -96,7 +98,7 @@ def find_label(folder: Path, label_set: LabelSet, names: Mapping[int, str]) -> i
             f"{folder}: `class_names` names the numbers {spell_numbers(names)} only. Name this one too, or "
             f"leave its images out with {LEAVE_OUT!r} in its place."
         )
-    if name == LEAVE_OUT:
+    if name == LEAVE_OUT or is_left_out(name, label_set):
         return None
     label = parse_word(name, label_set)
     if label is None:

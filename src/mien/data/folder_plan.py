@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mien.class_names import LEAVE_OUT
+from mien.data.class_spelling import renaming_notes
 from mien.data.classes import choose_classes, parse_word
 from mien.data.dataset import TRAINING, describe_files
 from mien.data.folder_names import class_words, find_label, names_of_numbers, parse_number
@@ -65,7 +66,9 @@ def make_plan(path: Path, label_set: LabelSet | None, order: ClassOrder | None, 
             options = ReadOptions(label_set)
         names = names_of_numbers(root, named, order)
         found = {folder: _find_label(folder, label_set, names) for folder in named}
-        return Plan(root, places, label_set, found, divided)
+        told = [(folder.name, place) for folder, place in found.items() if parse_number(folder.name) is None]
+        notes = renaming_notes(((name, place) for name, place in told if place is not None), label_set)
+        return Plan(root, places, label_set, found, divided, notes)
     words = class_words(root, named, order)
     training = [words[folder] for place, split in places if split == TRAINING for folder in inner[place]]
     chosen = [word for word in words.values() if word != LEAVE_OUT]

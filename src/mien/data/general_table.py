@@ -20,10 +20,12 @@ import numpy as np
 
 from mien.data.dataset import SPLITS
 from mien.data.fer2013.archive import open_tables
+from mien.data.fer2013.file_kinds import refuse_other_kinds
 from mien.data.image_finder import ImageFinder
 from mien.data.records import Records
 from mien.data.splits import is_table, split_of_table
 from mien.data.table_header import TableHeader, read_table_header
+from mien.data.text_encoding import TextDecoder
 from mien.errors import DataError
 from mien.labels import quote
 
@@ -70,43 +72,52 @@ def read_general(
     """
     rows = _Rows([], [], [], [], [])
     told, fer2013 = False, True
+    notes: tuple[str, ...] = ()
     finder = ImageFinder([path.parent for path in paths], aligned=options.crop is None)
     for path in paths:
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
             for member in members:
-                header, lines = _open(member.name, member.stream)
+                decoder = TextDecoder(member.name)
+                header, lines = _open(member.name, member.stream, decoder)
                 split = split_of_table(member.inner) or split_of_table(path.name)
                 told |= split is not None or header.split is not None
                 fer2013 &= header.is_fer2013
                 _read_rows(member.name, header, lines, split, options.group, rows, finder)
+                notes += decoder.notes
     records = Records(
         source, rows.labels, rows.images.__getitem__,
         splits=[split or "train" for split in rows.splits] if told else None,
         groups=rows.groups if options.group else None,
         fer2013=fer2013,
         files=rows.files if any(rows.files) else None,
+        notes=notes,
     )  # fmt: skip
     return records.to_dataset(options, progress)
 
 
-def _open(name: str, stream: IO[bytes]) -> tuple[TableHeader, Iterator[list[str]]]:
+def _open(
+    name: str, stream: IO[bytes], decoder: TextDecoder | None = None
+) -> tuple[TableHeader, Iterator[list[str]]]:
     """Return the header of a table and its rows."""
-    first = b""
-    while not first.strip():
+    decoder, text = decoder or TextDecoder(name), ""
+    while not text.strip():
         first = stream.readline(_LONGEST_LINE)
         if not first:
             raise DataError(f"{name}: expected a table, got an empty file.")
-    header = read_table_header(name, first)
-    return header, csv.reader(_lines(name, stream), delimiter=header.delimiter, skipinitialspace=True)
+        refuse_other_kinds(name, first[:4096])
+        text = decoder.decode(first)
+    header = read_table_header(name, text.encode())
+    lines = _lines(name, stream, decoder)
+    return header, csv.reader(lines, delimiter=header.delimiter, skipinitialspace=True)
 
 
-def _lines(name: str, stream: IO[bytes]) -> Iterator[str]:
+def _lines(name: str, stream: IO[bytes], decoder: TextDecoder) -> Iterator[str]:
     while line := stream.readline(_LONGEST_LINE):
         if len(line) == _LONGEST_LINE:
             raise DataError(
                 f"{name}: expected CSV text, got over {_LONGEST_LINE >> 20} MB without a line end."
             )
-        yield line.decode("utf-8", "replace").replace("\0", "\ufffd")
+        yield decoder.decode(line).replace("\0", "\ufffd")
 
 
 def _read_rows(

@@ -8,12 +8,14 @@ All faces belong to PublicTest: such a collection has no splits and is used for 
 
 from __future__ import annotations
 
+import codecs
 import csv
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.dataset import PUBLIC_TEST, Dataset
+from mien.data.dataset import PUBLIC_TEST, Dataset, LeftOut
+from mien.data.text_encoding import TextDecoder
 from mien.errors import DataError
 from mien.images import read_image, to_crop
 
@@ -55,8 +57,9 @@ def read_sheets(folder: Path, label_set: LabelSet) -> Dataset:
     Raises:
         DataError: If a row has no valid place or label, or a sheet cannot be read.
     """
-    with (folder / TABLE).open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
+    decoder = TextDecoder(str(folder / TABLE))
+    raw = (folder / TABLE).read_bytes().removeprefix(codecs.BOM_UTF8)
+    rows = list(csv.DictReader(decoder.decode(line) for line in raw.splitlines(keepends=True)))
     if not rows:
         raise DataError(f"{folder / TABLE}: expected a row for each face, got none.")
     sheets: dict[str, NDArray[np.uint8]] = {}
@@ -80,6 +83,7 @@ def read_sheets(folder: Path, label_set: LabelSet) -> Dataset:
         split=np.full(len(rows), PUBLIC_TEST),
         label_set=label_set,
         source=str(folder),
+        left_out=LeftOut(remarks=decoder.notes),
         sources=_column(rows, "source"),
         groups=_column(rows, "group"),
     )

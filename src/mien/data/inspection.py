@@ -7,13 +7,13 @@ repaired. Only `hold_out` changes splits: it moves a share of Training to Public
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, UNLABELED
 from mien.data.requirements import require_classes, require_splits, require_trainable
+from mien.data.units import assign, group_ids, shared_groups, units_of
 from mien.errors import DataError
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class Inspection:
         validation_in_training: images of PublicTest that have a copy in Training.
         blank: number of blank images, see `BLANK_RANGE`.
         examples: rows of each of these.
+        shared_groups: number of groups (people, videos) with images in several splits; `None` for data without groups.
     """
 
     n: int
@@ -92,11 +93,13 @@ class Inspection:
     validation_in_training: int
     blank: int
     examples: Examples
+    shared_groups: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the findings as a JSON-serializable dict."""
+        """Return the findings as a JSON-serializable dict; `shared_groups` only for data with groups."""
         examples = {name: _to_lists(rows) for name, rows in vars(self.examples).items()}
-        return {**vars(self), "examples": examples}
+        found = {**vars(self), "examples": examples}
+        return {name: value for name, value in found.items() if name != "shared_groups" or value is not None}
 
 
 def inspect(dataset: Dataset, *, examples: int = 10) -> Inspection:
@@ -140,23 +143,8 @@ def inspect(dataset: Dataset, *, examples: int = 10) -> Inspection:
             validation_in_training=first(selected_by),
             blank=first(blank),
         ),
+        shared_groups=None if dataset.groups is None else len(shared_groups(dataset)),
     )
-
-
-def group_ids(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return a number for each image that is the same for all its copies.
-
-    Args:
-        images: uint8 (n, ...).
-
-    Returns:
-        int64 (n,), counted from 0 in the order in which the images first appear.
-    """
-    # Images are compared by a digest of 128 bits, so that the pixels are not copied; two different
-    # images with the same digest are practically impossible.
-    seen: dict[bytes, int] = {}
-    digests = (blake2b(image.tobytes(), digest_size=16).digest() for image in images)
-    return np.fromiter((seen.setdefault(digest, len(seen)) for digest in digests), np.int64, len(images))
 
 
 def blank_images(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -205,8 +193,9 @@ def without_copies(dataset: Dataset) -> Dataset:
 def hold_out(dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> Dataset:
     """Create PublicTest for a data set without it, from the same share of every class of Training.
 
-    All copies of an image are moved together, so that no image is in both splits. Images without a label and copies with
-    different labels stay in Training, and so does at least one image of every class.
+    All copies of an image are moved together, so that no image is in both splits, and so are all images of a group (a
+    person, a video). Images without a label stay in Training, and so do copies with different labels in data without
+    groups, and at least one image of every class.
 
     Args:
         dataset: the data set. It is returned unchanged if it has a PublicTest, as FER2013 does.
@@ -221,23 +210,48 @@ def hold_out(dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> Dataset:
     if (dataset.split == PUBLIC_TEST).any():
         return dataset
     training = np.flatnonzero(dataset.split == TRAINING)
-    ids = group_ids(dataset.images[training])
-    labels = dataset.labels[training]
-    mixed = _labels_differ(ids, labels + 1)  # a copy without a label counts as a different label here
-    movable = ~mixed[ids] & (labels != UNLABELED)
-    rng = np.random.default_rng(seed)
-    moved = np.zeros(len(training), np.bool_)
-    for label in range(len(dataset.label_set)):
-        here = labels == label
-        moved |= np.isin(ids, _draw_groups(ids[here & movable], int(here.sum()), fraction, rng))
+    if dataset.groups is None:
+        moved = _held_out_images(dataset.select(training), fraction, seed)
+    else:
+        moved = _held_out_groups(dataset.select(training), fraction, seed)
     if not moved.any():
+        what, count = "different images", len(training)
+        if dataset.groups is not None:
+            what, count = "groups", len(set(dataset.groups[training].tolist()))
         raise DataError(
-            f"{dataset.source}: expected enough different images to hold some of {TRAINING} out, got "
-            f"{len(training)} with none to spare. Add images, or a split {PUBLIC_TEST}."
+            f"{dataset.source}: expected enough {what} to hold some of {TRAINING} out, got "
+            f"{count} with none to spare. Add {what}, or a split {PUBLIC_TEST}."
         )
     chosen = np.zeros(len(dataset), np.bool_)
     chosen[training] = moved
     return replace(dataset, split=np.where(chosen, PUBLIC_TEST, dataset.split))
+
+
+def _held_out_images(training: Dataset, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Return which images to hold out, bool (n,): a share of each class, with copies kept together."""
+    ids = group_ids(training.images)
+    labels = training.labels
+    mixed = _labels_differ(ids, labels + 1)  # a copy without a label counts as a different label here
+    movable = ~mixed[ids] & (labels != UNLABELED)
+    rng = np.random.default_rng(seed)
+    moved = np.zeros(len(training), np.bool_)
+    for label in range(len(training.label_set)):
+        here = labels == label
+        moved |= np.isin(ids, _draw_groups(ids[here & movable], int(here.sum()), fraction, rng))
+    return moved
+
+
+def _held_out_groups(training: Dataset, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Return which images to hold out, bool (n,): whole groups with about the share of each class."""
+    if not len(training):
+        return np.zeros(0, np.bool_)
+    units, labels = units_of(training), training.labels
+    moved = assign(training, np.array([1 - fraction, fraction]), seed) == 1
+    for label in range(len(training.label_set)):
+        here = labels == label
+        if here.any() and not (here & ~moved).any():  # the only group with a class stays
+            moved &= units != units[here][0]
+    return np.asarray(moved & (labels != UNLABELED))
 
 
 def _draw_groups(ids: NDArray[np.int64], n: int, fraction: float, rng: np.random.Generator) -> list[int]:

@@ -8,6 +8,7 @@ The images are searched in the folder of the list and, if it contains no images,
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from mien.data.image_finder import ImageFinder
 from mien.data.records import Records
 from mien.data.splits import parse_split
+from mien.data.text_encoding import TextDecoder
 from mien.errors import DataError
 from mien.images import IMAGE_SUFFIXES
 from mien.labels import quote
@@ -86,7 +88,8 @@ def read_label_list(
     Raises:
         DataError: If a line is invalid, an image does not exist, or the order of the numbers is unknown.
     """
-    rows = list(_rows(path))
+    decoder = TextDecoder(str(path))
+    rows = list(_rows(path, decoder))
     roots = [folder] if folder else [path.parent, *([path.parent.parent] if _is_apart(path) else [])]
     finder = ImageFinder(roots, aligned=options.crop is None)
     images = []
@@ -108,16 +111,18 @@ def read_label_list(
         splits=[split or "train" for split in splits] if all(splits) else None,
         groups=None if groups is None else groups.tolist(),
         files=[name for name, _ in rows],
+        notes=decoder.notes,
     )  # fmt: skip
     return records.to_dataset(options, progress)
 
 
-def _rows(path: Path) -> Iterator[tuple[str, str]]:
+def _rows(path: Path, decoder: TextDecoder) -> Iterator[tuple[str, str]]:
     """Yield the name and the label on each line."""
     if path.stat().st_size > _MOST_BYTES:
         raise DataError(f"{path}: expected a list of at most {_MOST_BYTES >> 20} MB.")
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    for number, line in enumerate(text.splitlines(), 1):
+    raw = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    for number, given in enumerate(raw.splitlines(), 1):
+        line = decoder.decode(given)
         if not line.strip():
             continue
         row = _parse(line.strip())

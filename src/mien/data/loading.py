@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from mien.data.division import divide
 from mien.data.image_sheets import is_sheets, read_sheets
 from mien.data.places import find_place
-from mien.data.reading_options import parse_shares, read_options
+from mien.data.reading_options import parse_shares, read_options, refuse_unused
 from mien.data.table_files import find_tables, other_tables
 from mien.data.table_reading import find_votes, read_tables
+from mien.data.units import shared_groups
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS, LabelSet, quote
 from mien.renamed import renamed_parameters
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +37,7 @@ MOST_FACES = 1_000_000
 """Maximum number of drawn faces; more would take gigabytes and a quarter of an hour."""
 
 _MOST_WRAPPERS = 4
+_LISTED = 8  # maximum number of groups in one sentence
 
 
 @renamed_parameters(labels="label_set")
@@ -66,8 +69,9 @@ def load(
         class_names: the meaning of class numbers in folder names or labels, because every data set has its own
             order: `rafdb`, `affectnet7`, `affectnet8`, `ckplus`, `fer2013` or `ferplus`; the names in the
             order of the numbers, starting at 0 or 1 as in the data; or `{number: name}`. The images of a number with
-            the name `"-"` are left out. FER2013's column `emotion` does not need it. If labels are words: the classes
-            to use, in index order; images of other classes are left out.
+            the name `"-"` are left out. If labels are words, or numbers whose names the data give (FER2013's column
+            `emotion`, `ClassLabel`, the array `class_names`), a list of some of these names chooses the classes to
+            use, in index order; images of other classes are left out. `{number: name}` gives the numbers other names.
         merge: names that are merged into one class: `"happy=joy,laugh"` or `{"happy": ["joy", "laugh"]}`.
         group: how to find the person or video that an image shows, so that its images stay in one split: `folder`
             (the subfolder of the class folder), a regular expression with one capturing group that is searched in the
@@ -75,7 +79,8 @@ def load(
         shares: for data without splits: the shares of Training, PublicTest and PrivateTest, such as `"70,15,15"`. By
             default all images are Training.
         split_seed: random seed of this division.
-        crop: a function from the path of a photo to the crop of its face; by default each image is used as a face.
+        crop: a function from a photo to the crop of its face, see `mien.data.reading_options.Crop`; by default each
+            image is used as a face.
         votes: the FER+ votes for a table: `fer2013new.csv`, or the folder that contains `FER2013Train`; by default
             they are searched next to the table. With the label set `fer2013`, votes given here are attached to the
             images, for training on both.
@@ -92,8 +97,22 @@ def load(
     wanted = None if shares is None else parse_shares(shares)
     dataset = _read(path, options, votes, cache=cache, progress=progress)
     if wanted is None or dataset.divided:
-        return dataset
+        return _note_shared_groups(dataset)
     return divide(dataset, wanted, split_seed)
+
+
+def _note_shared_groups(dataset: Dataset) -> Dataset:
+    """Return the data set with a note if people or videos have images in several splits."""
+    shared = shared_groups(dataset)
+    if not shared or dataset.groups is None:
+        return dataset
+    named = ", ".join(name[:40] for name in shared[:_LISTED]) + (", …" if len(shared) > _LISTED else "")
+    note = (
+        f"{len(shared):,} of {counted(len(set(dataset.groups.tolist())), 'group')} have images in several splits "
+        f"({named}), so the scores are too high. Move the images of each group into one split."
+    )
+    left_out = replace(dataset.left_out, remarks=(*dataset.left_out.remarks, note))
+    return replace(dataset, left_out=left_out)
 
 
 def _read(path: Any, options: ReadOptions, votes: Any, *, cache: bool, progress: Progress | None) -> Dataset:
@@ -103,6 +122,7 @@ def _read(path: Any, options: ReadOptions, votes: Any, *, cache: bool, progress:
             raise DataError(
                 "Drawn faces have the classes of FER2013 or FER+. Leave `class_names` and `merge` out."
             )
+        refuse_unused(options, "Drawn faces are crops of independent people", "group", "crop")
         if votes is not None:
             raise DataError(
                 "The FER+ votes belong to FER2013's table, not to drawn faces. Leave `votes` out."
@@ -159,6 +179,8 @@ def _read_folder(
     if is_sheets(place):
         if votes is not None or options.class_names is not None:
             raise DataError(f"{place}: its labels are words. Leave `votes` and `class_names` out.")
+        what = f"{place}: a folder of sheets has crops of faces with their groups"
+        refuse_unused(options, what, "merge", "group", "crop")
         return read_sheets(place, options.label_set or FER2013)
     if tables := _descend_to_tables(place):
         dataset = read_tables(tables, place, options, votes, cache=cache, progress=progress)

@@ -13,6 +13,7 @@ from mien.data.arrays import pixels_of
 from mien.data.records import Records
 from mien.data.splits import split_of_table
 from mien.data.table_header import LABELS, PATHS, PIXELS, SPLITS
+from mien.data.text_encoding import decode_word
 from mien.errors import DataError, MissingExtra
 from mien.labels import quote
 from mien.quoting import quoted
@@ -149,7 +150,7 @@ def _unreadable(path: Path, error: Exception) -> DataError:
 def _word(value: Any) -> str | None:
     """Return the text of a cell; `None` if it is empty."""
     if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
+        value = decode_word(value)
     return None if value is None or value == "" else str(value)
 
 

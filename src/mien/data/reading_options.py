@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.class_names import CLASS_ORDERS, ClassOrder, get_class_order
+from mien.class_names import CLASS_ORDERS, LEAVE_OUT, ClassOrder, get_class_order
+from mien.data.class_spelling import is_same_class
 from mien.data.classes import Merge, parse_merge
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS, LABEL_SETS, LabelSet, get_label_set, quote
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Crop = Callable[[Path], "NDArray[np.uint8] | str"]
-"""Function from the path of a photo to the crop of its face, gray uint8 (48, 48), or a sentence that explains its
-absence."""
+Crop = Callable[[Any], "NDArray[np.uint8] | str"]
+"""Function from a photo to the crop of its face, gray uint8 (48, 48), or a sentence that explains its absence. The photo
+is the path of an image file, or its bytes or pixels (uint8, gray or RGB) if the data are not files."""
 
 NO_FACE = "no face"
 """The return value of a `Crop` for a photo without a face."""
@@ -33,7 +33,8 @@ class ReadOptions:
 
     Args:
         label_set: the label set; by default the classes of the data.
-        class_names: the meaning of class numbers, or the classes to use in index order; as in `mien.load`.
+        class_names: the meaning of class numbers, or the classes to use in index order if labels are words or numbers
+            with names; as in `mien.load`.
         merge: class names, each with the names that are merged into it.
         group: how to find the person or video that an image shows: `folder` (the subfolder of the class folder), a
             regular expression with one capturing group that is searched in the path of an image, or the name of a
@@ -49,17 +50,47 @@ class ReadOptions:
 
     @property
     def order(self) -> ClassOrder | None:
-        """The meaning of class numbers; `None` if it is not given.
+        """The meaning of class numbers that have no names of their own; `None` if it is not given.
 
         Raises:
             DataError: If the class names are invalid.
         """
         if self.class_names is not None:
-            return get_class_order(self.class_names)
+            return self.given_order
         named = self.label_set
         if named is None or named in {FER2013, FERPLUS} or named.name not in CLASS_ORDERS:
             return None
         return CLASS_ORDERS[named.name] if LABEL_SETS.get(named.name) == named else None
+
+    @property
+    def given_order(self) -> ClassOrder | None:
+        """The meaning of class numbers by the class names; unlike `order`, never that of the label set.
+
+        Raises:
+            DataError: If the class names are invalid.
+        """
+        return None if self.class_names is None else get_class_order(self.class_names)
+
+    def selects_from(self, names: Collection[str]) -> bool:
+        """Return whether the class names are a plain list that chooses among existing class names.
+
+        Data whose numbers have names already are then read like data whose labels are words: the list chooses the
+        classes and their order, and does not give the numbers other names.
+
+        Args:
+            names: the class names of the data.
+
+        Raises:
+            DataError: If the class names are invalid.
+        """
+        order = self.given_order
+        if order is None or order.counted:
+            return False
+        known = [*names, *(new for new, _ in self.merge)]
+        chosen = order.names.values()
+        return LEAVE_OUT not in chosen and all(
+            any(is_same_class(name, other) for other in known) for name in chosen
+        )
 
     @property
     def names_for_words(self) -> str | Sequence[Any] | Mapping[Any, Any] | None:
@@ -101,6 +132,24 @@ def read_options(
     return ReadOptions(
         None if label_set is None else get_label_set(label_set), class_names, parse_merge(merge), group, crop
     )
+
+
+def refuse_unused(options: ReadOptions, what: str, *names: str) -> None:
+    """Refuse options that do not apply to a kind of data, because ignoring them would give other data than requested.
+
+    Args:
+        options: the options.
+        what: the kind of data, as the start of a sentence.
+        names: the options that do not apply: fields of `ReadOptions`; `crop` is called detect.
+
+    Raises:
+        DataError: If one of them is given.
+    """
+    if given := [name for name in names if getattr(options, name)]:
+        told = " and ".join("`detect`" if name == "crop" else f"`{name}`" for name in given)
+        raise DataError(
+            f"{what}, to which {told} {'does' if len(given) == 1 else 'do'} not apply. Leave {told} out."
+        )
 
 
 def parse_shares(given: Any) -> tuple[float, float, float]:

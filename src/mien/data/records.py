@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
+from mien.data.class_spelling import is_same_class
 from mien.data.classes import choose_classes
 from mien.data.dataset import TRAINING, UNLABELED, Dataset, LeftOut
 from mien.data.reading_options import NO_FACE
@@ -31,6 +32,23 @@ _EXTENDED = (*FER2013.classes, "contempt")
 """The class order of CK+ tables in FER2013's format (ckextended.csv): FER2013's classes, then contempt."""
 
 
+@dataclass(frozen=True)
+class _Classes:
+    """The classes of a source.
+
+    Args:
+        label_set: the classes.
+        index: the class index of each row, int64 (n,); `UNLABELED` or `_LEFT_OUT` for rows without one.
+        notes: sentences for the user.
+        left_out: number of rows that are left out, by class.
+    """
+
+    label_set: LabelSet
+    index: NDArray[np.int64]
+    notes: tuple[str, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass
 class Records:
     """Rows of a source.
@@ -45,6 +63,7 @@ class Records:
         split: the split of all rows if `splits` is `None`; `None` for data without splits.
         names: class names that the source itself defines, by number.
         files: the path of each row's image as given in the source, if images are files.
+        notes: sentences about how the source was read, for the user.
     """
 
     source: str
@@ -56,6 +75,7 @@ class Records:
     split: str | None = None
     names: Mapping[int, str] = field(default_factory=dict)
     files: Sequence[str] | None = None
+    notes: tuple[str, ...] = ()
 
     def to_dataset(
         self, options: ReadOptions, progress: Callable[[int, int], object] | None = None
@@ -68,8 +88,11 @@ class Records:
         if not len(self.labels):
             raise DataError(f"{self.source}: expected rows of images, found none.")
         split = self._splits()
-        label_set, index, notes = self._classes(options, split)
+        classes = self._classes(options, split)
+        label_set, index = classes.label_set, classes.index
         kept = np.flatnonzero(index != _LEFT_OUT)
+        if options.crop is not None and len(kept):
+            self._require_photos(int(kept[0]))
         images = np.zeros((len(kept), CROP_SIZE, CROP_SIZE), np.uint8)
         read = np.ones(len(kept), np.bool_)
         unreadable: list[str] = []
@@ -97,7 +120,8 @@ class Records:
             files=None if self.files is None else np.array(self.files, np.str_)[kept],
             divided=self.splits is not None or self.split is not None,
             left_out=LeftOut(
-                tuple(unreadable), chosen=int((index == _LEFT_OUT).sum()), remarks=notes, without_face=tuple(faceless)
+                tuple(unreadable), chosen=int((index == _LEFT_OUT).sum()), remarks=(*self.notes, *classes.notes),
+                without_face=tuple(faceless), classes=classes.left_out,
             ),
         )  # fmt: skip
         return dataset if read.all() else dataset.select(read)
@@ -113,11 +137,9 @@ class Records:
                 )
         return np.array([known[text] for text in self.splits])
 
-    def _classes(
-        self, options: ReadOptions, split: NDArray[np.str_]
-    ) -> tuple[LabelSet, NDArray[np.int64], tuple[str, ...]]:
+    def _classes(self, options: ReadOptions, split: NDArray[np.str_]) -> _Classes:
         numbers = {label for label in self.labels if isinstance(label, int)}
-        names, notes = self._names_of(numbers, options)
+        names, notes, selected = self._names_of(numbers, options)
         words: list[str | None] = [
             None if label is None else names[label] if isinstance(label, int) else label.strip()
             for label in self.labels
@@ -131,39 +153,48 @@ class Records:
         training = {word for word, its in zip(words, split, strict=True) if word and its == TRAINING}
         if not present:
             wanted = options.label_set or FER2013
-            return wanted, np.full(len(words), UNLABELED), notes
+            codes = {None: UNLABELED, LEAVE_OUT: _LEFT_OUT}
+            return _Classes(wanted, np.array([codes[word] for word in words], np.int64), notes)
         label_set = options.label_set if numbers else options.label_set_for_words
         complete = self.fer2013 and numbers and set(present) <= set(FER2013.classes) and not options.merge
-        if complete and label_set is None and (not training or training >= set(FER2013.classes)):
+        if (
+            complete
+            and label_set is None
+            and not selected
+            and (not training or training >= set(FER2013.classes))
+        ):
             label_set = FER2013
         chosen = choose_classes(
             present,
             source=self.source,
             label_set=label_set,
-            class_names=None if numbers else options.names_for_words,
+            class_names=None if numbers and not selected else options.names_for_words,
             merge=options.merge,
             in_training=training - {LEAVE_OUT} or None,
         )
         codes = {None: UNLABELED, LEAVE_OUT: _LEFT_OUT}
         codes |= {word: _LEFT_OUT if code is None else code for word, code in chosen.index.items()}
-        return chosen.label_set, np.array([codes[word] for word in words], np.int64), (*notes, *chosen.notes)
+        index = np.array([codes[word] for word in words], np.int64)
+        unused = [
+            word for word in words if word is not None and word != LEAVE_OUT and codes[word] == _LEFT_OUT
+        ]
+        return _Classes(chosen.label_set, index, (*notes, *chosen.notes), Counter(unused))
 
-    def _names_of(self, numbers: set[int], options: ReadOptions) -> tuple[dict[int, str], tuple[str, ...]]:
-        """Return the class names of the numbers."""
+    def _names_of(
+        self, numbers: set[int], options: ReadOptions
+    ) -> tuple[dict[int, str], tuple[str, ...], bool]:
+        """Return the class names of the numbers, notes for the user, and whether class_names only choose among them."""
         if not numbers:
-            return {}, ()
-        notes: tuple[str, ...] = ()
-        order = options.order
+            return {}, (), False
+        own, notes = self._own_names(numbers)
+        order = options.order if own is None else options.given_order
+        if own is not None and order is not None and options.selects_from(own.values()):
+            return own, (*notes, *_note_selection(self.source, own, order.names)), True
         if order is not None:
             names = dict(order.fit(numbers))
-        elif self.names:
-            names = dict(self.names)
-        elif self.fer2013 and max(numbers) < len(_EXTENDED) and self._is_extended(numbers):
-            names = dict(enumerate(_EXTENDED))
-            if max(numbers) == len(FER2013):
-                notes = (
-                    f"{self.source}: label 7 is read as contempt, as CK+ tables in FER2013's form have it.",
-                )
+            notes = note_renamed(self.source, own, names)
+        elif own is not None:
+            names = own
         else:
             raise DataError(
                 f"{self.source}: its labels are numbers ({spell_numbers(numbers)}), and every data set numbers the "
@@ -175,11 +206,38 @@ class Records:
                 f"{self.source}: found {counted(count, 'row')} with the label {unnamed[0]}, which "
                 f"`class_names` does not name. Name it, or leave its images out with {LEAVE_OUT!r} in its place."
             )
-        return names, notes
+        return names, notes, False
+
+    def _own_names(self, numbers: set[int]) -> tuple[dict[int, str] | None, tuple[str, ...]]:
+        """Return the class names that the source gives to its numbers, or `None`, and notes for the user."""
+        if self.names:
+            return dict(self.names), ()
+        if not self.fer2013 or max(numbers) >= len(_EXTENDED) or not self._is_extended(numbers):
+            return None, ()
+        if max(numbers) < len(FER2013):
+            return dict(enumerate(FER2013.classes)), ()
+        note = f"{self.source}: label 7 is read as contempt, as CK+ tables in FER2013's form have it."
+        return dict(enumerate(_EXTENDED)), (note,)
 
     def _is_extended(self, numbers: set[int]) -> bool:
         """Return whether the number 7 does not occur, or occurs in two rows or more; in a single row it is an error."""
         return max(numbers) < len(FER2013) or Counter(self.labels)[len(FER2013)] >= 2
+
+    def _require_photos(self, row: int) -> None:
+        """Check that an image is not a crop of a face already, in which a detector finds none.
+
+        Raises:
+            DataError: If it is.
+        """
+        try:
+            image = self.image(row)
+        except MienError:  # reported when it is read
+            return
+        if isinstance(image, np.ndarray) and max(image.shape[:2]) <= CROP_SIZE:
+            raise DataError(
+                f"{self.source}: expected whole photos for the face detection, got images of "
+                f"{image.shape[1]}x{image.shape[0]} pixels, which are crops of faces already. Leave `detect` out."
+            )
 
     def _crop(self, row: int, options: ReadOptions) -> NDArray[np.uint8] | str:
         """Return the crop of a row, or a sentence that explains why there is none."""
@@ -187,12 +245,50 @@ class Records:
         found: Any = None
         try:
             found = self.image(row)
-            if isinstance(found, Path) and options.crop is not None:
+            if options.crop is not None:
                 cropped = options.crop(found)
-                return f"{NO_FACE}:{found}" if isinstance(cropped, str) and cropped == NO_FACE else cropped
+                if not isinstance(cropped, str):
+                    return cropped
+                where = str(found) if isinstance(found, Path) else name
+                if cropped == NO_FACE:
+                    return f"{NO_FACE}:{where}"
+                return cropped if where in cropped else f"{where}: {cropped}"
             if isinstance(found, np.ndarray) and found.ndim == 2 and found.dtype == np.uint8:
                 return to_crop(found)
             return to_crop(read_image(found))
         except MienError as error:
             where = str(found) if isinstance(found, Path) else name
             return str(error) if where in str(error) else f"{where}: {error}"
+
+
+def _note_selection(source: str, own: Mapping[int, str], names: Mapping[int, str]) -> tuple[str, ...]:
+    """Return a note if class names in another order than the numbers could have been meant to name the numbers."""
+    if all(number in own and is_same_class(own[number], name) for number, name in names.items()):
+        return ()
+    told = ", ".join(f"{number}={name[:40]}" for number, name in list(own.items())[:8])
+    numbered = ",".join(f"{number}={name}" for number, name in names.items())[:200]
+    note = (
+        f"{source}: its numbers have names already ({told}), so `class_names` chooses the classes and their order. To "
+        f"give the numbers other names, write each number: {numbered}."
+    )
+    return (note,)
+
+
+def note_renamed(source: str, own: Mapping[int, str] | None, names: Mapping[int, str]) -> tuple[str, ...]:
+    """Return a note if class names give numbers another meaning than the source does.
+
+    Args:
+        source: name of the source.
+        own: the names that the source gives to its numbers, if it does.
+        names: the names that replace them.
+    """
+    other = {
+        number: name for number, name in names.items()
+        if own is not None and number in own and name != LEAVE_OUT and not is_same_class(own[number], name)
+    }  # fmt: skip
+    if own is None or not other:
+        return ()
+    told = ", ".join(
+        f"{number} ({own[number][:40]}) is read as {name[:40]}" for number, name in list(other.items())[:8]
+    )
+    return (f"{source}: `class_names` replaces the names that the data give to their numbers: {told}.",)

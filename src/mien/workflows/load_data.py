@@ -174,6 +174,6 @@ def with_validation(dataset: Dataset, reporter: Reporter) -> Dataset:
         return dataset
     reporter.message(
         "There is no validation split; a tenth of the training images is held out as one, with all copies of an image "
-        "on one side."
+        f"{'' if dataset.groups is None else 'and all images of a group '}on one side."
     )
     return hold_out(dataset)

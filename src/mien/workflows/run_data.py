@@ -123,7 +123,7 @@ def is_run_data(model: LoadedModel, data: Any, dataset: Dataset) -> bool:
         difference = None
     if difference is not None:
         return not difference
-    return isinstance(data, str | Path) and Path(data).resolve() == Path(config.path).resolve()
+    return _is_same_place(data, config.path)
 
 
 def _read_and_divide(
@@ -155,7 +155,10 @@ def _read(request: DataRequest, folder: Path, config: RunConfig | None, reporter
         DataError: If they do not exist or cannot be read.
     """
     if request.data is not None or config is None:
-        return load_data(request.data, request.options, reporter)
+        options = request.options
+        if not options.group and config is not None and _is_same_place(request.data, config.path):
+            options = replace(options, group=config.reading.get("group"))  # they were held out together
+        return load_data(request.data, options, reporter)
     asked, path = request.options, config.path
     require_path(config, folder)
     options = data_options_of(config, asked)
@@ -175,6 +178,10 @@ def _read(request: DataRequest, folder: Path, config: RunConfig | None, reporter
                 passed_in_python(config, folder, f"reading their source again fails ({error})")
             ) from error
         raise
+
+
+def _is_same_place(data: Any, path: str) -> bool:
+    return isinstance(data, str | Path) and Path(data).resolve() == Path(path).resolve()
 
 
 def read_run_config(folder: Path) -> RunConfig | None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from mien.data.fer2013.reader import Progress
 
-FORMAT = 2
+FORMAT = 3
 """Version of the cache format. Increase it if the same file would give other arrays, or if the layout changes."""
 
 KEPT_ENTRIES = 8

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from mien.class_names import HOW_TO_ORDER
+from mien.class_names import CLASS_ORDERS, HOW_TO_ORDER
 from mien.data.dataset import PRIVATE_TEST, SPLITS, TRAINING, UNLABELED
 from mien.data.fer2013.columns import Header, shorten, split_fields
 from mien.data.fer2013.table import ANY_NUMBER, PIXELS, Table
 from mien.data.splits import parse_split
 from mien.errors import DataError
 from mien.images import CROP_SIZE
-from mien.labels import MEANINGS, meaning
+from mien.labels import EXPRESSION_WORDS, meaning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -227,15 +227,16 @@ def _parse_label(text: str, columns: Columns) -> int:
     if columns.numbers <= number < ANY_NUMBER:
         raise UnusualRowError(
             f"expected {what}, got {shorten(text)!r}. Correct the row; or, for a table whose order is not "
-            f"FER2013's, {HOW_TO_ORDER}."
+            f"FER2013's, give `class_names`: one of {', '.join(CLASS_ORDERS)}, or the name of each number, such "
+            "as 0=neutral,1=happy."
         )
     raise UnusualRowError(f"expected {what}, got {shorten(text)!r}. {_AGAIN}")
 
 
 def _word(text: str) -> int:
     """Return the code of a label that is a word; -1 if it is not an expression."""
-    name = meaning(text)
-    return -1 if name is None else ANY_NUMBER + MEANINGS.index(name)
+    word = text.strip().lower()
+    return ANY_NUMBER + EXPRESSION_WORDS.index(word) if word in EXPRESSION_WORDS else -1
 
 
 def _parse_usage(text: str, header: Header) -> int:

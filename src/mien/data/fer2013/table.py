@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.class_names import LEAVE_OUT
+from mien.data.class_spelling import renaming_notes
 from mien.data.dataset import SPLITS, TRAINING, Dataset, LeftOut
 from mien.errors import DataError
 from mien.images import CROP_SIZE
 from mien.labels import (
     BUNDLED_LABEL_SETS,
     CUSTOM,
+    EXPRESSION_WORDS,
     FER2013,
     FERPLUS,
-    MEANINGS,
     LabelSet,
     find_label_set,
     meaning,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 PIXELS = CROP_SIZE * CROP_SIZE
 
 ANY_NUMBER = 100
-"""Labels below this are the numbers in the table; higher ones are this plus the index of a word in `MEANINGS`."""
+"""Labels below this are the numbers in the table; higher ones are this plus the index of a word in
+`EXPRESSION_WORDS`."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Table:
 
     Args:
         images: uint8 (n, 48, 48).
-        labels: int8 (n,), the number in the table; for a word, `ANY_NUMBER` plus its index in `MEANINGS`; -1 without
-            a label.
+        labels: int8 (n,), the number in the table; for a word, `ANY_NUMBER` plus its index in `EXPRESSION_WORDS`; -1
+            without a label.
         splits: uint8 (n,), index into `mien.data.dataset.SPLITS`.
     """
 
@@ -57,6 +59,17 @@ class Table:
         """Whether labels are given as words."""
         return bool((self.labels >= ANY_NUMBER).any())
 
+    @property
+    def has_numbers(self) -> bool:
+        """Whether labels are given as numbers."""
+        return bool(((self.labels >= 0) & (self.labels < ANY_NUMBER)).any())
+
+    @property
+    def has_synonyms(self) -> bool:
+        """Whether several words of one expression occur, such as `calm` and `neutral`, which may be two classes."""
+        words = [_word_of(int(code)) for code in np.unique(self.labels) if code >= ANY_NUMBER]
+        return len(set(map(meaning, words))) < len(words)
+
     def label_set(self, order: ClassOrder | None = None) -> LabelSet:
         """Return the label set of the table: FER2013's if it contains all labels, else that of the labels that occur.
 
@@ -65,8 +78,10 @@ class Table:
         """
         present = self._names(self.labels, order)
         training = self._names(self.labels[self.splits == SPLITS.index(TRAINING)], order)
+        if len({meaning(name) or name for name in present}) < len(present):  # such as calm and neutral
+            return LabelSet(CUSTOM, tuple(sorted(training or present)))
         ours = {meaning(name) for name in FER2013.classes}
-        numbered = order is None and bool(((self.labels >= 0) & (self.labels < ANY_NUMBER)).any())
+        numbered = order is None and self.has_numbers
         complete = not training or {meaning(name) for name in training} == ours
         if {meaning(name) for name in present} <= ours and (numbered or complete):
             return FER2013
@@ -84,8 +99,9 @@ class Table:
         codes = [int(code) for code in np.unique(labels) if code >= 0]
         numbers = [code for code in codes if code < ANY_NUMBER]
         named = dict(enumerate(FER2013.classes)) if order is None else order.fit(numbers)
-        names = {MEANINGS[code - ANY_NUMBER] if code >= ANY_NUMBER else named.get(code) for code in codes}
-        return {name for name in names if name is not None and name != LEAVE_OUT}
+        words = {meaning(_word_of(code)) for code in codes if code >= ANY_NUMBER}
+        names = {named.get(number) for number in numbers} - {None, LEAVE_OUT}
+        return {name for name in words | {name for name in names if meaning(name or "") not in words} if name}
 
     def to_dataset(self, label_set: LabelSet, source: str, order: ClassOrder | None = None) -> Dataset:
         """Convert the table to a `Dataset` with one-hot targets.
@@ -105,24 +121,26 @@ class Table:
                 f"{source}: expected labels that are numbers, which `class_names` would name, found none. Leave "
                 "`class_names` out."
             )
-        own = label_set.classes if label_set is FERPLUS else FER2013.classes
+        # Next to words, numbers are in FER2013's order; else they may be indices into the classes of FER+.
+        own = label_set.classes if label_set is FERPLUS and not self.has_words else FER2013.classes
         names = dict(enumerate(own)) if order is None else order.fit(numbers)
-        index = np.full(ANY_NUMBER + len(MEANINGS) + 1, len(label_set), np.int64)  # -1: no label
-        left_out = 0
+        index = np.full(ANY_NUMBER + len(EXPRESSION_WORDS) + 1, len(label_set), np.int64)  # -1: no label
+        left_out, renamed = 0, []
         for code in codes[codes >= 0].tolist():
-            name = MEANINGS[code - ANY_NUMBER] if code >= ANY_NUMBER else names.get(code)
+            name = _word_of(code) if code >= ANY_NUMBER else names.get(code)
             if name == LEAVE_OUT:
                 left_out += int((self.labels == code).sum())
             else:
                 index[code] = self._find(code, name, label_set, source)
+                if code >= ANY_NUMBER:
+                    renamed.append((_word_of(code), int(index[code])))
         one_hot = np.eye(len(label_set) + 1, len(label_set), dtype=np.float32)
         dataset = Dataset(
-            self.images, one_hot[index[self.labels]], np.array(SPLITS)[self.splits], label_set, source=source
-        )
-        if not left_out:
-            return dataset
+            self.images, one_hot[index[self.labels]], np.array(SPLITS)[self.splits], label_set, source=source,
+            left_out=LeftOut(chosen=left_out, remarks=renaming_notes(renamed, label_set)),
+        )  # fmt: skip
         kept = (self.labels < 0) | (index[self.labels] < len(label_set))
-        return replace(dataset.select(kept), left_out=LeftOut(chosen=left_out))
+        return dataset.select(kept) if left_out else dataset
 
     def _find(self, code: int, name: str | None, label_set: LabelSet, source: str) -> int:
         """Return the class index of a label."""
@@ -136,10 +154,16 @@ class Table:
         try:
             return label_set.index(name)
         except DataError:
+            name = meaning(name) or name
             label = f"{name}," if code >= ANY_NUMBER else f"{code}, {name},"
             raise DataError(
                 f"{source}: found {count} {label} {lacking(name, label_set, numbered=code < ANY_NUMBER)}"
             ) from None
+
+
+def _word_of(code: int) -> str:
+    """Return the word of a label at or above `ANY_NUMBER`."""
+    return EXPRESSION_WORDS[code - ANY_NUMBER]
 
 
 def lacking(name: str, label_set: LabelSet, *, numbered: bool) -> str:
