@@ -54,7 +54,7 @@ def test_a_folder_without_read_permission_is_a_failed_input(
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr("mien.bulk.listing.os.scandir", scan)
+    monkeypatch.setattr("mien.bulk.local_listing.os.scandir", scan)
     mien.batch(tmp_path / "in", tmp_path / "out", workers=1)
     from mien.bulk.listing import Lister
 

@@ -411,9 +411,11 @@ def test_the_kind_of_an_error_comes_from_its_type_and_status_not_from_file_names
         (FileNotFoundError("The specified bucket does not exist"), "no such bucket"),
         (error("ResourceNotFoundError", "The specified container does not exist."), "no such bucket"),
         (FileNotFoundError(2, "No such file or directory", "/a"), "no such file"),
+        (TimeoutError(), "no answer in time"),
+        (TimeoutError("no answer within 60 seconds"), "no answer within 60 seconds"),
     ],
 )
-def test_only_a_missing_bucket_is_reported_as_a_missing_bucket(raised: Exception, expected: str) -> None:
+def test_an_error_of_a_store_is_described_in_a_few_words(raised: Exception, expected: str) -> None:
     assert why(raised) == expected
 
 

@@ -21,7 +21,7 @@ import pytest
 import mien
 from mien.bulk import supervisor
 from mien.bulk.tally import Progress
-from mien.errors import DataError, MissingExtra, ModelError
+from mien.errors import DataError, MienError, MissingExtra, ModelError
 from tests.builders.job_inputs import (
     STUB_COMMAND,
     face_image,
@@ -90,6 +90,33 @@ def test_resume_processes_new_and_changed_inputs_and_reports_removed_ones(tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stub")
+def test_every_run_reports_removed_inputs_and_counts_their_rows_apart(tmp_path: Path) -> None:
+    paths = touch_images(tmp_path / "in", 3, "exit.jpg")
+    settings: dict[str, Any] = {"workers": 1, "max_attempts": 1, "resume": True}
+    mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+    paths[1].unlink()
+    paths[3].unlink()
+    for retry_failed in (False, True, False):
+        summary = mien.batch(tmp_path / "in", tmp_path / "out", retry_failed=retry_failed, **settings)
+        assert (summary.inputs, summary.done, summary.succeeded, summary.failed) == (2, 2, 2, 0)
+        assert (summary.unlisted, summary.removed, summary.again) == (2, 2, 0)
+        assert summary.removed_examples == [str(paths[1]), str(paths[3])]
+        assert len(rows_of(tmp_path / "out")) == 4
+
+
+@pytest.mark.usefixtures("stub")
+def test_a_job_whose_rows_are_incomplete_at_its_end_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch_images(tmp_path / "in", 2)
+    monkeypatch.setattr("mien.bulk.job.run_local", lambda _work, _entries: None)
+    with pytest.raises(MienError, match="a row for each of 2 inputs, found 0"):
+        mien.batch(tmp_path / "in", tmp_path / "out", workers=1)
+    assert (tmp_path / "out" / "summary.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("stub")
 def test_an_input_that_kills_its_worker_gets_an_error_row_and_can_be_retried(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 5, "kill.jpg")
     summary = mien.batch(tmp_path / "in", tmp_path / "out", workers=1, max_attempts=1)
@@ -152,7 +179,7 @@ def test_a_file_that_was_removed_and_added_again_has_one_row(tmp_path: Path, *, 
     assert mien.batch(tmp_path / "in", tmp_path / "out", **settings).removed == 2
     paths[0].write_bytes(b"longer than before")
     summary = mien.batch(tmp_path / "in", tmp_path / "out", **settings)
-    assert (summary.processed, summary.done, summary.again) == (1, 3, 0)
+    assert (summary.processed, summary.done, summary.unlisted, summary.again) == (1, 2, 1, 0)
     assert [(Path(row["uri"]).name, row["bytes"]) for row in rows_of(tmp_path / "out")] == [
         ("0000.jpg", 18), ("0001.jpg", 8), ("0002.jpg", 8),
     ]  # fmt: skip

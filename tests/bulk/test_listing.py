@@ -14,6 +14,7 @@ import pytest
 
 from mien.bulk.entries import Entry
 from mien.bulk.listing import Lister
+from mien.bulk.locations import Location
 from mien.bulk.manifest import compare, open_manifest, write_manifest
 from mien.bulk.storage import Storage
 from mien.errors import DataError
@@ -38,7 +39,7 @@ def test_a_folder_lists_images_and_videos_by_name_and_counts_other_files(tmp_pat
 def test_the_output_folder_is_not_searched(tmp_path: Path) -> None:
     touch_images(tmp_path, 1)
     touch_images(tmp_path / "out", 3)
-    assert names(tmp_path, leave_out=os.path.realpath(tmp_path / "out")) == ["0000.jpg"]
+    assert names(tmp_path, leave_out=Location(None, str(tmp_path / "out"))) == ["0000.jpg"]
 
 
 def test_a_glob_matches_files_in_folders_below(tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_comparing_manifests_gives_added_changed_and_removed_inputs(tmp_path: Pa
     changes = compare(old, new)
     assert changes.to_dict() == {"added": 1, "changed": 1, "removed": 1}
     assert changes.stale.tolist() == [Entry("/2", size=1).id]
-    assert changes.examples == ("/3",)
+    assert changes.removed_names == {("/3", None)}
 
 
 def test_a_manifest_of_another_version_or_with_a_missing_file_is_refused(tmp_path: Path) -> None:

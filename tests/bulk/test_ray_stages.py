@@ -83,7 +83,35 @@ def test_recognize_returns_one_row_per_input_as_ray_may_split_between_rows(
         recognize._supervisor.close()
     assert table.schema.equals(rows_to_table([], CLASSES, flat=False).schema)
     assert table.column("uri").to_pylist() == [str(tmp_path / "a.jpg")]
-    assert [report[1:3] for report in told] == [(1, {})]
+    ((_name, count, failures, seconds, (started, ended)),) = told
+    assert (count, failures) == (1, {})
+    assert seconds == {"fetch": 0.0, "decode": 0.001}
+    assert started < ended
+
+
+def test_the_time_between_two_batches_is_the_wait_for_fetched_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    reports = SimpleNamespace(add=SimpleNamespace(remote=lambda *report: told.append(report)))
+    recognize = Recognize(SAME_VERSION, FETCHER, CLASSES, BatchOptions(), reports)
+    monkeypatch.setattr(recognize._supervisor, "run", lambda _inputs, _take: None)
+    clock = iter([10.0, 11.0, 14.0, 15.0])
+    monkeypatch.setattr("mien.bulk.ray_stages.time.time", lambda: next(clock))
+    (batch,) = Fetch(FETCHER)(entries_to_table([Entry("/a.jpg", error="no")]))
+    recognize(batch)
+    recognize(batch)
+    assert [(report[3], report[4]) for report in told] == [
+        ({"fetch": 0.0}, (10.0, 11.0)),
+        ({"fetch": 3.0}, (14.0, 15.0)),
+    ]
+
+
+def test_few_inputs_of_unknown_size_are_fetched_together() -> None:
+    from mien.bulk.ray_stages import _pieces
+
+    unknown = entries_to_table([Entry(f"https://host/{number}.jpg") for number in range(10)]).to_pylist()
+    assert [len(piece) for piece in _pieces(unknown)] == [4, 4, 2]
+    small = entries_to_table([Entry(f"/{number}.jpg", size=1000) for number in range(10)]).to_pylist()
+    assert [len(piece) for piece in _pieces(small)] == [8, 2]
 
 
 def test_a_machine_that_joins_with_another_version_stops_the_job() -> None:

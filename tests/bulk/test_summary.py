@@ -6,9 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mien.bulk.entries import Entry
+from mien.bulk.manifest import Changes
+from mien.bulk.outdated import failed_ids
 from mien.bulk.output import failed_row, input_row, rows_to_table, set_aside
 from mien.bulk.parts import Parts
 from mien.bulk.storage import Storage
@@ -19,8 +22,14 @@ from mien.bulk.tally import Tally
 def summary_of(folder: Path, rows: list[dict[str, Any]], *, flat: bool) -> BatchSummary:
     parts = Parts.begin(Storage(str(folder)), 10**6, {})
     parts.commit(rows_to_table(rows, ("happy", "sad"), flat=flat))
-    manifest: Any = SimpleNamespace(inputs=len(rows), repeated=0, passed_over={})
-    return summarize(parts, manifest, Tally(len(rows), 0), None, flat=flat)
+    return summarize(parts, listing([row["id"] for row in rows]), Tally(len(rows), 0), None, flat=flat)
+
+
+def listing(ids: list[int]) -> Any:
+    """A manifest of inputs with some ids."""
+    return SimpleNamespace(
+        inputs=len(ids), repeated=0, passed_over={}, ids=lambda: np.array(ids, dtype=np.int64)
+    )
 
 
 @pytest.mark.parametrize("flat", [False, True])
@@ -34,3 +43,28 @@ def test_a_video_that_times_out_without_ending_its_worker_is_not_set_aside(
     summary = summary_of(tmp_path, [late, hang, kill, older, input_row(Entry("/a.jpg"))], flat=flat)
     assert (summary.failed, summary.set_aside) == (4, 3)
     assert summary.failures == {"timeout": 2, "worker": 2}
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_rows_of_removed_inputs_are_counted_apart(tmp_path: Path, *, flat: bool) -> None:
+    parts = Parts.begin(Storage(str(tmp_path)), 10**6, {})
+    kept, gone = [input_row(Entry(f"/{number}.jpg")) for number in range(3)], [input_row(Entry("/gone.jpg"))]
+    failed = failed_row(Entry("/a.tar", where="tar", member="gone.jpg"), "no", "missing")
+    parts.commit(rows_to_table([*kept, *gone, failed], ("happy", "sad"), flat=flat))
+    manifest = listing([row["id"] for row in kept])
+    changes = Changes(0, 0, 1, np.empty(0, np.int64), frozenset({("/never done.jpg", None)}))
+    for some, removed in ((changes, 3), (None, 2)):  # the second is a later run, whose listing is the same
+        summary = summarize(parts, manifest, Tally(3, 3), some, flat=flat)
+        assert (summary.inputs, summary.done, summary.succeeded, summary.failed) == (3, 3, 3, 0)
+        assert (summary.unlisted, summary.removed, summary.images) == (2, removed, 3)
+        names = ["/a.tar::gone.jpg", "/gone.jpg", "/never done.jpg"]
+        assert summary.removed_examples == names[:removed]
+
+
+def test_the_rows_of_removed_failed_inputs_are_kept_when_failed_inputs_are_retried(tmp_path: Path) -> None:
+    parts = Parts.begin(Storage(str(tmp_path)), 10**6, {})
+    rows = [failed_row(Entry(f"/{number}.jpg"), "no", "missing") for number in range(3)]
+    parts.commit(rows_to_table([*rows, input_row(Entry("/good.jpg"))], ("happy", "sad"), flat=False))
+    assert failed_ids(parts, listing([rows[0]["id"], rows[2]["id"]])).tolist() == sorted(
+        [rows[0]["id"], rows[2]["id"]]
+    )

@@ -75,10 +75,48 @@ time.sleep(60)
 def test_a_worker_that_hangs_before_its_first_input_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "COMMAND", [sys.executable, "-c", HANGING])
     monkeypatch.setattr(supervisor, "_FETCH_SECONDS", 0.05)
-    monkeypatch.setattr(supervisor, "_IDLE_DEATHS", 1)
     rows = run(["/a.jpg"], Attempts(1), timeout=0.1)
     assert "no answer for 0.15 seconds" in rows["/a.jpg"]["error"]
     assert rows["/a.jpg"]["error_kind"] == "worker"
+
+
+WAITING = """
+import json, os, pickle, sys, time
+pickle.load(sys.stdin.buffer)
+print(json.dumps({"ready": True}), flush=True)
+number, entry, _ = pickle.load(sys.stdin.buffer)
+if "begun" in entry.uri:
+    print(json.dumps({"begin": number}), flush=True)
+for _ in range(8):
+    time.sleep(0.1)
+    print(json.dumps({"fetching": number + 1}), flush=True)
+print(json.dumps({"row": {"uri": entry.uri, "error": None}, "number": number, "seconds": {}}), flush=True)
+"""
+"""A worker that tells for 0.8 seconds that it reads ahead."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "expected"), [("/a.jpg", None), ("/begun.jpg", "no answer for 0.4 seconds")]
+)
+def test_tries_to_fetch_are_heartbeats_only_while_no_input_is_in_progress(
+    monkeypatch: pytest.MonkeyPatch, name: str, expected: str | None
+) -> None:
+    monkeypatch.setattr(supervisor, "COMMAND", [sys.executable, "-c", WAITING])
+    monkeypatch.setattr(supervisor, "_FETCH_SECONDS", 0.0)
+    error = run([name], Attempts(1), timeout=0.4)[name]["error"]
+    assert (error is None) if expected is None else (expected in error)
+
+
+@pytest.mark.slow
+def test_an_input_that_is_never_fetched_is_set_aside_after_the_maximum_number_of_attempts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor, "COMMAND", [sys.executable, "-c", HANGING])
+    monkeypatch.setattr(supervisor, "_FETCH_SECONDS", 0.05)
+    attempts = Attempts(3)
+    rows = run(["/a.jpg"], attempts, timeout=0.1)
+    assert "ended its worker 3 times (no answer for 0.15 seconds)" in rows["/a.jpg"]["error"]
 
 
 @pytest.mark.slow

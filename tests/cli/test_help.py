@@ -160,7 +160,7 @@ def test_ranges_and_defaults_follow_the_help_of_an_option() -> None:
     text = " ".join(help_of("batch").replace("\u2502", " ").split())
     assert "--min-confidence X Label a face 'uncertain' if no expression has at least this" in text
     assert "probability. [0 to 1] [default: 0]" in text
-    assert "CPU core. [0 or more] [default: 0]" in text
+    assert "join later. [0 or more] [default: 0]" in text
     assert "[default: on]" in text
     assert "--flip-tta/--no-flip-tta" in text
     serve = " ".join(help_of("serve").replace("\u2502", " ").split())

@@ -415,10 +415,13 @@ def test_name_expressions_rejects_boxes_outside_the_image() -> None:
     assert partly.expression.label == "dark"
 
 
-def test_batch_error_lists_failed_images_and_keeps_the_other_results(tmp_path: Path) -> None:
+def test_batch_error_lists_failed_images_and_keeps_the_other_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # long paths are shortened
     recognizer = Recognizer(Brightness(), detector=Corners())
-    (tmp_path / "cut.jpg").write_bytes(PORTRAIT.read_bytes()[:5000])
-    batch = [image(2, 9), tmp_path / "cut.jpg", b"text", image(1, 200), None, "nobody.jpg"]
+    Path("cut.jpg").write_bytes(PORTRAIT.read_bytes()[:5000])
+    batch = [image(2, 9), "cut.jpg", b"text", image(1, 200), None, "nobody.jpg"]
     with pytest.raises(BatchError, match=r"^4 of 6 images failed; the attribute results") as caught:
         recognizer.predict_batch(batch)  # type: ignore[arg-type]
     error = caught.value
@@ -431,7 +434,7 @@ def test_batch_error_lists_failed_images_and_keeps_the_other_results(tmp_path: P
         None,
     ]
     assert sorted(error.errors) == [1, 2, 4, 5]
-    assert re.search(r"\[1\] \S*cut\.jpg: expected a complete JPEG", str(error))
+    assert re.search(r"\[1\] cut\.jpg: expected a complete JPEG", str(error))
     assert re.search(
         r"\[2\] the image: expected .* \[4] Expected .* And 1 more: see the attribute errors", str(error)
     )

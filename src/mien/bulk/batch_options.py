@@ -19,7 +19,7 @@ Engine = Literal["local", "ray"]
 _DECODING = 0.8
 """Fraction of `timeout` after which a video decoder is killed, so that its worker survives."""
 
-_OF_THE_ROWS = ("label_set", "flip_tta", "max_faces", "min_confidence", "fps", "flat")
+_OF_THE_ROWS = ("label_set", "flip_tta", "max_faces", "min_confidence", "fps", "flat", "column")
 """Options that affect the content of the rows; a resumed job must use the same values."""
 
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 PLAIN_TAR = frozenset({".tar"})
 PARQUET = ".parquet"
+ETAG_COLUMN = "mien.etag"
+"""Column of a stored data frame with a hash of each image."""
+
 _PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _COLUMN_NAMES = (
     "uri",
@@ -110,7 +113,7 @@ def entries_of_parquet(
     table: Entry,
     column: str | None,
     storage_options: dict[str, Any],
-    of_uri: Callable[[str, str], Entry],
+    expand: Callable[[str, str], Iterator[Entry]],
 ) -> Iterator[Entry]:
     """Yield the inputs of a Parquet file: URIs from a text column, or images from a bytes column.
 
@@ -132,30 +135,43 @@ def entries_of_parquet(
             ) from error
         name = find_column(opened.schema_arrow, column, table.uri)
         if not is_text(opened.schema_arrow.field(name).type):
-            for row in range(opened.metadata.num_rows):
-                yield Entry(
-                    table.uri, "image", "parquet", row, -1, table.size, table.etag, f"row {row}", name
-                )
+            yield from _values(table, name, opened)
             return
         for batch in opened.iter_batches(batch_size=4096, columns=[name]):
             for row, text in enumerate(batch.column(0).to_pylist()):
-                yield _listed(text, table, of_uri, f"row {row}")
+                yield from _listed(text, table, expand, f"row {row}")
 
 
-def _listed(text: str | None, table: Entry, of_uri: Callable[[str, str], Entry], place: str) -> Entry:
+def _values(table: Entry, column: str, opened: Any) -> Iterator[Entry]:
+    """Yield an input for each value; those of a stored data frame have hashes and lasting ids."""
+    if ETAG_COLUMN not in opened.schema_arrow.names:
+        for row in range(opened.metadata.num_rows):
+            yield Entry(table.uri, "image", "parquet", row, -1, table.size, table.etag, f"row {row}", column)
+        return
+    uri, row = re.sub(r"frame-[0-9a-f]{16}\.parquet$", "frame.parquet", table.uri), 0
+    for batch in opened.iter_batches(batch_size=4096, columns=[ETAG_COLUMN]):
+        for etag in batch.column(0).to_pylist():
+            yield Entry(uri, "image", "parquet", row, -1, -1, etag, f"row {row}", column, file=table.uri)
+            row += 1
+
+
+def _listed(
+    text: str | None, table: Entry, expand: Callable[[str, str], Iterator[Entry]], place: str
+) -> Iterator[Entry]:
     if text is None or not text.strip():
-        return Entry(
+        yield Entry(
             table.uri, member=place, size=table.size, etag=table.etag,
             error=f"{quoted_path(table.uri)}: {place} is empty, expected a path or a URL.",
         )  # fmt: skip
-    return of_uri(text.strip(), table.uri)
+        return
+    yield from expand(text.strip(), table.uri)
 
 
 def entries_of_list(
     listed: Entry,
     column: str | None,
     storage_options: dict[str, Any],
-    of_uri: Callable[[str, str], Entry],
+    expand: Callable[[str, str], Iterator[Entry]],
 ) -> Iterator[Entry]:
     """Yield the inputs of a text file, one per line, or of a column of a CSV table.
 
@@ -172,11 +188,11 @@ def entries_of_list(
                 rows = csv.DictReader(text, delimiter=separator)
                 name = choose_column(list(rows.fieldnames or ()), column, listed.uri)
                 for number, row in enumerate(rows):
-                    yield _listed(row[name], listed, of_uri, f"row {number}")
+                    yield from _listed(row[name], listed, expand, f"row {number}")
                 return
             for line in text:
                 if line.strip() and not line.startswith("#"):
-                    yield of_uri(line.strip(), listed.uri)
+                    yield from expand(line.strip(), listed.uri)
         except UnicodeDecodeError as error:
             raise DataError(
                 f"{quoted_path(listed.uri)}: expected a list of paths and URLs as UTF-8 text, got other bytes."
@@ -227,9 +243,11 @@ def choose_column(names: list[str], wanted: str | None, where: str) -> str:
 
 
 def is_text(kind: Any) -> bool:
-    """Return whether an Arrow type is text."""
+    """Return whether an Arrow type is text, possibly as categories."""
     import pyarrow as pa
 
+    if pa.types.is_dictionary(kind):
+        return is_text(kind.value_type)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
@@ -237,33 +255,13 @@ def is_bytes(kind: Any) -> bool:
     """Return whether an Arrow type is bytes, or a struct with a field `bytes`, as Hugging Face stores images."""
     import pyarrow as pa
 
+    if pa.types.is_dictionary(kind):
+        return is_bytes(kind.value_type)
     if pa.types.is_struct(kind):
         return any(one.name == "bytes" and is_bytes(one.type) for one in kind)
     return bool(
-        pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
     )
-
-
-def read_value(opened: Any, column: str, row: int, held: dict[str, Any]) -> bytes | None:
-    """Return the bytes of one row of a Parquet file, `None` if the row is null or does not exist.
-
-    Args:
-        opened: a `pyarrow.parquet.ParquetFile`.
-        column: name of its bytes column.
-        row: row number, from 0.
-        held: cache of the latest row group, for the next call.
-    """
-    group, start = held.get("group", -1), held.get("start", 0)
-    if not (group >= 0 and start <= row < start + held["values"].num_rows):
-        start = 0
-        for group in range(opened.metadata.num_row_groups):
-            rows = opened.metadata.row_group(group).num_rows
-            if row < start + rows:
-                break
-            start += rows
-        else:
-            return None
-        held.update(group=group, start=start, values=opened.read_row_group(group, columns=[column]))
-    value = held["values"].column(0)[row - start].as_py()
-    found: bytes | None = value["bytes"] if isinstance(value, dict) else value
-    return found

@@ -32,6 +32,8 @@ class Entry:
         column: column of the Parquet file; `None` otherwise.
         error: why the input cannot be processed, if known from listing.
         error_kind: kind of that error, as in the column `error_kind` of the output.
+        file: path or URL of the Parquet file that holds the value, if its name changes from run to run; `None` for
+            `uri`.
     """
 
     uri: str
@@ -45,6 +47,7 @@ class Entry:
     column: str | None = None
     error: str | None = None
     error_kind: str | None = None
+    file: str | None = None
 
     @property
     def id(self) -> int:
@@ -60,8 +63,9 @@ class Entry:
 
     @property
     def bytes(self) -> int:
-        """Number of bytes to read; -1 if unknown."""
-        return self.length if self.where == "tar" or self.length >= 0 else self.size
+        """Number of bytes of the input itself; -1 if unknown, as of a value or row of a table."""
+        is_file = self.where == "file" and self.member is None
+        return self.size if is_file and self.length < 0 else self.length
 
 
 @cache
@@ -73,7 +77,7 @@ def manifest_schema() -> pa.Schema:
     columns = [
         ("id", whole), ("uri", text), ("offset", whole), ("length", whole), ("size", whole), ("etag", text),
         ("kind", text), ("where", text), ("member", text), ("column", text), ("error", text),
-        ("error_kind", text),
+        ("error_kind", text), ("file", text),
     ]  # fmt: skip
     return pa.schema(columns, metadata={"mien.manifest": str(MANIFEST_FORMAT)})
 

@@ -11,7 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.locations import kind_of_error, locate, why
-from mien.bulk.retries import TRIES, with_retries
+from mien.bulk.remote_reads import TooManyBytesError, read_range, read_whole, seconds_for
+from mien.bulk.retries import TRIES, with_deadline, with_retries
+from mien.bulk.table_values import ColumnReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,48 +50,78 @@ class Fetcher:
     """
 
     storage_options: dict[str, Any] = field(default_factory=dict)
-    _held: dict[str, Any] = field(default_factory=dict, repr=False)
-    _holding: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _table: _OpenTable | None = field(default=None, repr=False)
+    _opening: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.storage_options,)
 
-    def fetch(self, entry: Entry) -> Fetched:
-        """Read the bytes of an input, or return why that failed; a file named as a video is not read."""
+    def fetch(
+        self,
+        entry: Entry,
+        hold: Callable[[int], None] = lambda _size: None,
+        beat: Callable[[], None] = lambda: None,
+    ) -> Fetched:
+        """Read the bytes of an input, or return why that failed; a file named as a video is not read.
+
+        Args:
+            entry: the input.
+            hold: callback that receives the number of bytes that will be in memory, and waits until there is room for
+                them (`byte_budget`).
+            beat: heartbeat callback, called before each try and whenever bytes have arrived.
+        """
         started = time.perf_counter()
+        waited = 0.0
+
+        def hold_timed(size: int) -> None:
+            nonlocal waited
+            before = time.perf_counter()
+            hold(size)
+            waited += time.perf_counter() - before
+
+        def read() -> bytes | None:
+            beat()
+            return self._read(entry, hold_timed, beat)
+
         if entry.error or entry.kind == "video":
             return Fetched()
-        if max(entry.bytes, 0) > MOST_BYTES:
+        if entry.bytes > MOST_BYTES:
             return Fetched(None, _too_large(entry.bytes), "too large")
         try:
-            content = with_retries(lambda: self._read(entry))
+            content = with_retries(read)
+            if content is not None and len(content) > MOST_BYTES:
+                raise TooManyBytesError(len(content) if entry.where == "parquet" else None)  # noqa: TRY301
         except Exception as error:  # noqa: BLE001 - file systems raise anything
+            hold(0)
+            seconds = time.perf_counter() - started - waited
+            if isinstance(error, TooManyBytesError):
+                return Fetched(None, _too_large(error.size), "too large", seconds)
             told = f"{why(error)}{f' in {TRIES} tries' if kind_of_error(error) == 'unreachable' else ''}."
-            return Fetched(None, told, kind_of_error(error), time.perf_counter() - started)
-        seconds = time.perf_counter() - started
-        if content is not None and len(content) > MOST_BYTES:
-            return Fetched(None, _too_large(len(content)), "too large", seconds)
+            return Fetched(None, told, kind_of_error(error), seconds)
+        hold(len(content or b""))
+        seconds = time.perf_counter() - started - waited
         if content is None:
-            return Fetched(None, "the value is empty, expected the bytes of an image.", "unreadable", seconds)
+            empty = "the value is empty, expected the bytes of an image."
+            return Fetched(None, empty, "unreadable", seconds)
         return Fetched(content, seconds=seconds)
 
-    def _read(self, entry: Entry) -> bytes | None:
+    def _read(self, entry: Entry, hold: Callable[[int], None], beat: Callable[[], None]) -> bytes | None:
         if entry.where == "parquet":
             return self._read_value(entry)
         place = locate(entry.uri, self.storage_options)
         whole = entry.where == "file"
         if place.filesystem is None:
+            hold(max(entry.bytes, 0))
             with Path(place.path).open("rb") as file:
                 file.seek(entry.offset)
                 content = file.read(MOST_BYTES + 1 if whole else entry.length)
-        else:
-            end = MOST_BYTES + 1 if entry.size < 0 else None
-            limits = (
-                {}
-                if whole and end is None
-                else {"start": entry.offset, "end": end or entry.offset + entry.length}
+        elif whole:
+            content = read_whole(
+                place.filesystem, place.path, size=entry.size, most=MOST_BYTES, hold=hold, beat=beat
             )
-            content = bytes(place.filesystem.cat_file(place.path, **limits))
+        else:
+            hold(entry.length)
+            content = read_range(place.filesystem, place.path, entry.offset, entry.length)
         wanted = entry.length if not whole else entry.size if place.filesystem is not None else -1
         if wanted >= 0 and len(content) != wanted:
             told = f"expected {wanted:,} bytes, got {len(content):,}"
@@ -97,24 +129,14 @@ class Fetcher:
         return content
 
     def _read_value(self, entry: Entry) -> bytes | None:
-        """Read a value of a Parquet file; the open file and the latest row group are cached for the next call."""
-        import pyarrow.parquet as pq
-
-        from mien.bulk.container_inputs import read_value
-
-        place = locate(entry.uri, self.storage_options)
-        with self._holding:
-            if self._held.get("uri") != entry.uri:
-                if "opened" in self._held:
-                    self._held["opened"].close(force=True)
-                self._held.clear()
-                file = place.path if place.filesystem is None else place.filesystem.open(place.path, "rb")
-                self._held.update(uri=entry.uri, opened=pq.ParquetFile(file))
-            try:
-                return read_value(self._held["opened"], str(entry.column), entry.offset, self._held)
-            except Exception:
-                self._held.pop("uri")  # a retry reopens the file
-                raise
+        """Read a value of a Parquet file, which stays open for the next call."""
+        with self._opening:
+            table, uri = self._table, entry.file or entry.uri
+            if table is None or (table.uri, table.column) != (uri, entry.column):
+                if table is not None:
+                    table.close()
+                table = self._table = _OpenTable(uri, str(entry.column), self.storage_options)
+        return table.value(entry.offset)
 
     @contextmanager
     def on_disk(
@@ -161,6 +183,49 @@ class Fetcher:
                 beat()
 
 
+class _OpenTable:
+    """An open column of a Parquet file. Thread-safe.
+
+    Args:
+        uri: path or URL of the file.
+        column: name of the column.
+        storage_options: options for the fsspec file systems of URLs.
+    """
+
+    def __init__(self, uri: str, column: str, storage_options: dict[str, Any]) -> None:
+        self.uri, self.column, self._options = uri, column, storage_options
+        self._reader: ColumnReader | None = None
+        self._reading = threading.Lock()
+
+    def value(self, row: int) -> bytes | None:
+        """Return the bytes in a row, `None` if it is null or does not exist."""
+        place = locate(self.uri, self._options)
+
+        def read(reader: ColumnReader | None) -> tuple[ColumnReader, bytes | None]:
+            if reader is None:
+                file = place.path if place.filesystem is None else place.filesystem.open(place.path, "rb")
+                reader = ColumnReader(file, self.column)
+            return reader, reader.value(row)
+
+        with self._reading:
+            reader, self._reader = self._reader, None  # after an error, the next call opens the file again
+            if place.filesystem is None:
+                self._reader, value = read(reader)
+            else:
+                self._reader, value = with_deadline(lambda: read(reader), seconds_for(MOST_BYTES))
+            return value
+
+    def close(self) -> None:
+        """Close the file, unless a read of it goes on."""
+        if self._reading.acquire(blocking=False):
+            try:
+                if self._reader is not None:
+                    self._reader.close()
+                    self._reader = None
+            finally:
+                self._reading.release()
+
+
 def _telling(beat: Callable[[], None]) -> Any:
     """Return an fsspec callback that calls `beat` after each part of a copy, at most once per second."""
     from fsspec.callbacks import Callback
@@ -177,5 +242,6 @@ def _telling(beat: Callable[[], None]) -> Any:
     return Beats()
 
 
-def _too_large(size: int) -> str:
-    return f"expected a file of up to {MOST_BYTES // 2**20} MiB, got {size / 2**20:,.0f} MiB."
+def _too_large(size: int | None) -> str:
+    got = "more" if size is None else f"{size / 2**20:,.0f} MiB"
+    return f"expected a file of up to {MOST_BYTES // 2**20} MiB, got {got}."

@@ -24,14 +24,14 @@ from mien.bulk.listing import Lister
 from mien.bulk.local_engine import Work, run_local
 from mien.bulk.locations import local_path, require_no_password, uri_of_path
 from mien.bulk.manifest import Changes, Manifest, compare, is_among, open_manifest, write_manifest
-from mien.bulk.outdated import failed_ids, replaced_ids
+from mien.bulk.outdated import failed_ids, remove_outdated, replaced_ids
 from mien.bulk.parts import Parts
 from mien.bulk.storage import Storage
 from mien.bulk.summary import BatchSummary, summarize
 from mien.bulk.supervisor import Attempts
 from mien.bulk.tally import Progress, Tally
 from mien.errors import DataError, MienError, MissingExtra
-from mien.quoting import quoted
+from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,9 +66,9 @@ def batch(
     at the end, each input has exactly one row, or with `flat=True` one row per face.
 
     Args:
-        sources: one source or several: files, folders, globs, lists of paths (.txt, .csv), Parquet files with a column
-            of URIs or image bytes, WebDataset tars, URLs such as `s3://…`; or a pandas or polars data frame or an
-            Arrow table with such a column.
+        sources: one source or several: files, folders, globs, lists of such sources (.txt, .csv), Parquet files with a
+            column of URIs or image bytes, WebDataset tars, URLs such as `s3://…`; or a pandas or polars data frame, a
+            polars lazy frame or an Arrow table with such a column.
         out: output folder or URL; new or empty, or with `resume` that of the same job.
         resume: continue an existing job: finished inputs are kept, changed inputs are processed again. If there is no
             job, start one.
@@ -84,7 +84,7 @@ def batch(
         DataError: a setting is invalid, a source has no inputs, or the output folder holds another job or other files.
         ModelError: the model cannot be loaded.
         MissingExtra: a required package is not installed.
-        MienError: workers cannot be started.
+        MienError: workers cannot be started, or rows are missing at the end.
     """
     _require_packages()
     options = _options(options, settings)
@@ -120,7 +120,7 @@ class _Job:
         self.storage.write_json(JOB, self.storage.read_json(JOB) | {"manifest": manifest.folder})
         dropped += parts.drop(replaced_ids(parts, manifest))
         if retry_failed:
-            failed = failed_ids(parts)
+            failed = failed_ids(parts, manifest)
             self._forget_attempts(
                 failed
             )  # first: after a kill between the two calls, the next run drops the same rows
@@ -134,15 +134,21 @@ class _Job:
         parts.merge(all_of_them=True)
         parts.drop_repeated()  # from an older process that has finished a part since
         self._note(parts, tally)
-        return summarize(parts, manifest, tally, changes, flat=self.options.flat)
+        remove_outdated(self.storage, manifest.folder, sources)
+        summary = summarize(parts, manifest, tally, changes, flat=self.options.flat)
+        if summary.done < summary.inputs:
+            raise MienError(
+                f"{quoted_path(self.storage.root)}: expected a row for each of {summary.inputs:,} inputs, found "
+                f"{summary.done:,}. Run it again with `resume=True`, which processes the others."
+            )
+        return summary
 
     def _list(self, sources: Sequence[str], before: dict[str, Any] | None) -> tuple[Manifest, Changes | None]:
         """List all inputs and compare them with the previous listing."""
         old_folder = before["manifest"] if before else None
         old = open_manifest(self.storage, old_folder) if old_folder else None
         number = int(old_folder.rsplit("-", 1)[1]) + 1 if old_folder else 0
-        leave_out = os.path.realpath(self.storage.root) if self.storage.is_local else None
-        lister = Lister(self.options.column, self.options.storage_options, leave_out)
+        lister = Lister(self.options.column, self.options.storage_options, self.storage.place)
         folder = f"_mien/manifest-{number:04d}"
         self.tell(Progress("listing", 0, 0))
         manifest = write_manifest(

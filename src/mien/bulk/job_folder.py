@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.bulk.locations import why
-from mien.errors import DataError
+from mien.bulk.data_frames import is_stored_frame
+from mien.bulk.locations import locate, why
+from mien.bulk.remote_listing import path_on_this_machine, path_there
+from mien.errors import DataError, MienError
 from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
@@ -50,13 +52,23 @@ def require_other_than_sources(storage: Storage, sources: Any) -> None:
         if isinstance(sources, list | tuple)
         else []
     )
-    if storage.is_local and any(
-        isinstance(one, str | os.PathLike) and os.path.realpath(one) == os.path.realpath(storage.root)
-        for one in some
-    ):
+    if any(_is_same(storage, os.fspath(one)) for one in some if isinstance(one, str | os.PathLike)):
         raise DataError(
             f"{quoted_path(storage.root)}: expected another folder for the output than the source itself."
         )
+
+
+def _is_same(storage: Storage, source: str) -> bool:
+    try:
+        place = locate(source, storage.options)
+    except MienError:  # the listing reports it
+        return False
+    there = path_there(place.filesystem, storage.place)
+    if there is None:
+        return False
+    if (path := path_on_this_machine(place)) is not None:
+        return os.path.realpath(path) == os.path.realpath(there)
+    return place.path.rstrip("/") == there.rstrip("/")
 
 
 def open_job(
@@ -107,14 +119,19 @@ def _differences(job: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     told = [
         f"its {name} is {quoted(old.get(name), 30)}, not {quoted(new[name], 30)}"
         for name in new
-        if old.get(name) != new[name] and name != "model_sha256"
+        if name in old and old[name] != new[name] and name != "model_sha256"  # older versions lack some
     ]
     if old.get("model_sha256") != new["model_sha256"]:
         told.append("its model is another one")
-    if job.get("sources") != wanted["sources"]:
+    if _identity(job.get("sources") or []) != _identity(wanted["sources"]):
         first = (job.get("sources") or ["nothing"])[0]
         told.append(f"its sources are others, such as {quoted_path(str(first), 60)}")
     return "; ".join(told[:3])
+
+
+def _identity(sources: list[Any]) -> list[Any]:
+    """Return sources for comparison; a data frame may have other rows when the job is resumed."""
+    return ["a data frame" if is_stored_frame(one) else one for one in sources]
 
 
 @contextmanager

@@ -7,8 +7,10 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from stat import S_ISDIR
+from typing import TYPE_CHECKING, Any
 
 from mien.bulk.container_inputs import (
     PARQUET,
@@ -20,6 +22,8 @@ from mien.bulk.container_inputs import (
     kind_of_name,
 )
 from mien.bulk.entries import Entry
+from mien.bulk.listing_errors import hint, or_failed
+from mien.bulk.local_listing import MAGIC, any_match, entry_of, file_entry, walk
 from mien.bulk.locations import (
     Location,
     kind_of_error,
@@ -31,23 +35,18 @@ from mien.bulk.locations import (
     url_in,
     why,
 )
-from mien.bulk.retries import with_retries
+from mien.bulk.remote_listing import path_on_this_machine, remote_entry, remote_files
+from mien.bulk.retries import TRIES, with_retries
 from mien.errors import DataError
 from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv"})
 """Extensions of files that list inputs."""
 
 _CONTAINERS = PLAIN_TAR | {PARQUET}
-_ETAGS = (
-    "ETag", "etag", "md5Hash", "mtime", "blob_id", "last_modified", "LastModified", "modificationTime", "modify",
-)  # fmt: skip
-"""Keys of fsspec file systems for a value that changes with the content of a file."""
-
-_MAGIC = re.compile(r"[*?\[]")
 
 
 @dataclass
@@ -63,8 +62,14 @@ class Lister:
 
     column: str | None = None
     storage_options: dict[str, Any] = field(default_factory=dict)
-    leave_out: str | None = None
+    leave_out: Location | None = None
     passed_over: Counter[str] = field(default_factory=Counter)
+    _open_lists: list[str] = field(default_factory=list)
+    _left_out: str | None = None
+
+    def __post_init__(self) -> None:
+        path = path_on_this_machine(self.leave_out)
+        self._left_out = os.path.realpath(path) if path is not None else None
 
     def entries(self, sources: Iterable[str | os.PathLike[str]]) -> Iterator[Entry]:
         """Yield the inputs of all sources, in order; an input that is named twice is yielded twice.
@@ -86,7 +91,7 @@ class Lister:
                 if isinstance(error, DataError):
                     raise
                 raise DataError(
-                    f"{quoted_path(uri)}: cannot be listed: {why(error)}.{_hint(error)}"
+                    f"{quoted_path(uri)}: cannot be listed: {why(error)}.{hint(error)}"
                 ) from error
             if not count:
                 raise DataError(f"{quoted_path(uri)}: expected images or videos, found none.{self._others()}")
@@ -102,29 +107,40 @@ class Lister:
             yield from self._folder(path)
         elif os.path.exists(path):  # noqa: PTH110
             yield from self._named(uri_of_path(path), os.stat(path))  # noqa: PTH116
-        elif _MAGIC.search(path):
-            names = sorted(glob.iglob(path, recursive=True))  # noqa: PTH207 - absolute ones too
-            for name in names:
-                if os.path.isfile(name) and self._is_input(name):  # noqa: PTH113
-                    yield from self._named(uri_of_path(name), os.stat(name))  # noqa: PTH116
+        elif MAGIC.search(path):
+            yield from self._glob(path)
         else:
             raise DataError(
                 f"{quoted_path(path)}: expected a file, a folder, a glob or a URL, found none of that name."
             )
 
+    def _glob(self, pattern: str) -> Iterator[Entry]:
+        """Expand a glob: its files and, unless it contains `**`, which finds the files below, its folders."""
+        for name in sorted(glob.iglob(pattern, recursive=True)):  # noqa: PTH207 - absolute ones too
+            if os.path.isdir(name):  # noqa: PTH112
+                if "**" not in pattern and not self._is_left_out(name):
+                    yield from self._folder(name)
+            elif name.endswith(PARQUET) and self._is_left_out(name):
+                continue
+            elif os.path.isfile(name) and self._is_input(name):  # noqa: PTH113
+                yield from self._named(uri_of_path(name), os.stat(name))  # noqa: PTH116
+
+    def _is_left_out(self, name: str) -> bool:
+        return self._left_out is not None and f"{os.path.realpath(name)}/".startswith(f"{self._left_out}/")
+
     def _folder(self, folder: str) -> Iterator[Entry]:
         held: list[Entry] = []
         count = 0
-        for item in _walk(folder, self.leave_out):
+        for item in walk(folder, self._left_out):
             if isinstance(item, Entry):
                 yield item
                 continue
             suffix = os.path.splitext(item.name)[1].lower()  # noqa: PTH122
             if kind := kind_of_name(item.name):
                 count += 1
-                yield _entry_of(item, kind)
+                yield entry_of(item, kind)
             elif suffix in _CONTAINERS and os.path.isfile(item.path):  # noqa: PTH113 - any name
-                held.append(_file_entry(uri_of_path(item.path), "image", item.stat()))
+                held.append(file_entry(uri_of_path(item.path), "image", item.stat()))
             else:
                 is_folder = os.path.isdir(item.path)  # noqa: PTH112 - unlike item.is_dir, of a link in a circle, too
                 self.passed_over["(link to a folder)" if is_folder else suffix] += 1
@@ -146,11 +162,11 @@ class Lister:
         return good
 
     def _named(self, uri: str, stat: os.stat_result) -> Iterator[Entry]:
-        yield from self._opened(_file_entry(uri, kind_of_name(uri) or "image", stat))
+        yield from self._opened(file_entry(uri, kind_of_name(uri) or "image", stat))
 
     def _opened(self, entry: Entry) -> Iterator[Entry]:
         """Expand a tar, Parquet file or list; yield any other file itself."""
-        suffix = Path(entry.uri).suffix.lower()
+        suffix = os.path.splitext(entry.uri)[1].lower()  # noqa: PTH122
         if is_packed_tar(entry.uri):
             raise DataError(
                 f"{quoted_path(entry.uri)}: expected a tar that is not compressed, for members of a compressed one "
@@ -159,135 +175,123 @@ class Lister:
         if suffix in PLAIN_TAR:
             yield from entries_of_tar(entry, self.storage_options, self.passed_over)
         elif suffix == PARQUET:
-            yield from entries_of_parquet(entry, self.column, self.storage_options, self._of_uri)
+            yield from self._lines(entry, entries_of_parquet)
         elif suffix in LISTS:
-            yield from entries_of_list(entry, self.column, self.storage_options, self._of_uri)
+            yield from self._lines(entry, entries_of_list)
         else:
             yield entry
 
-    def _of_uri(self, text: str, base: str) -> Entry:
-        """Create the entry for an item of a list; a path is relative to the current folder or else to the list's."""
-        if local_path(text) is None:
-            require_no_password(text)
-            return Entry(text, kind_of_name(text) or "image")
-        path = str(local_path(text))
-        beside = os.path.join(os.path.dirname(base), path)  # noqa: PTH118, PTH120
-        if not os.path.exists(path) and scheme_of(base) is None and os.path.exists(beside):  # noqa: PTH110
-            path = beside
+    def _lines(self, listed: Entry, entries_of: Callable[..., Iterator[Entry]]) -> Iterator[Entry]:
+        """Expand a list or table, whose items may be lists as well."""
+        if listed.uri in self._open_lists:
+            raise DataError(f"{quoted_path(listed.uri)}: this list contains itself. Remove that line.")
+        self._open_lists.append(listed.uri)
         try:
-            return _file_entry(uri_of_path(path), kind_of_name(path) or "image", os.stat(path))  # noqa: PTH116
-        except (OSError, ValueError) as error:
-            name = uri_of_path(path.replace("\0", ""))
-            return Entry(name, error=f"{quoted_path(path)}: {why(error)}.", error_kind=kind_of_error(error))
+            yield from entries_of(listed, self.column, self.storage_options, self._item)
+        finally:
+            self._open_lists.pop()
+
+    def _item(self, text: str, base: str) -> Iterator[Entry]:
+        """Expand an item of a list as a source; if it cannot be expanded, only this item fails.
+
+        Args:
+            text: a path, relative to the current folder or else to that of the list, or a URL.
+            base: path or URL of the list.
+
+        Raises:
+            DataError: a URL contains a password.
+        """
+        if local_path(text) is not None:
+            yield from self._local_item(text, str(local_path(text)), base)
+            return
+        require_no_password(text)
+        name = text.partition("?")[0]
+        is_http = str(scheme_of(text)).startswith("http")
+        suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
+        if (
+            name.endswith("/")
+            or suffix in _CONTAINERS | LISTS
+            or is_packed_tar(name)
+            or (not is_http and MAGIC.search(text))
+        ):
+            yield from or_failed(text, text, self._remote(text))
+        else:  # without a request for each of possibly millions
+            yield Entry(text, kind_of_name(text) or "image")
+
+    def _local_item(self, text: str, path: str, base: str) -> Iterator[Entry]:
+        paths = [path]
+        if scheme_of(base) is None:
+            paths.append(os.path.join(os.path.dirname(base), path))  # noqa: PTH118, PTH120
+        first: Exception | None = None
+        for one in paths:
+            try:
+                stat = os.stat(one)  # noqa: PTH116
+            except (OSError, ValueError) as error:
+                first = first or error
+                continue
+            uri = uri_of_path(one)
+            found = self._folder(one) if S_ISDIR(stat.st_mode) else self._named(uri, stat)
+            yield from or_failed(text, uri, found)
+            return
+        uri = uri_of_path(path.replace("\0", ""))
+        matching = [one for one in paths if MAGIC.search(one) and "\0" not in one and any_match(one)]
+        if matching:
+            yield from or_failed(text, uri, self._glob(matching[0]))
+        elif first is not None:
+            told = f"{quoted_path(path)}: {why(first)}."
+            yield Entry(uri, error=told, error_kind=kind_of_error(first))
 
     def _remote(self, uri: str) -> Iterator[Entry]:
         place = locate(uri, self.storage_options)
-        if _MAGIC.search(place.path) and not str(scheme_of(uri)).startswith("http"):
-            yield from self._remote_glob(place, uri)
-            return
-        try:
-            info = with_retries(lambda: place.filesystem.info(place.path))
+        is_glob = bool(MAGIC.search(place.path)) and not str(scheme_of(uri)).startswith("http")
+        try:  # a name may contain the characters of a glob
+            info = with_retries(lambda: place.filesystem.info(place.path), tries=2 if is_glob else TRIES)
         except Exception as error:
-            raise DataError(f"{quoted_path(uri)}: cannot be listed: {why(error)}.{_hint(error)}") from error
-        if info.get("type") != "directory":
-            yield from self._opened(_remote_entry(uri, kind_of_name(uri) or "image", info))
-            return
+            if is_glob:
+                yield from self._remote_glob(place, uri)
+                return
+            raise DataError(f"{quoted_path(uri)}: cannot be listed: {why(error)}.{hint(error)}") from error
+        if info.get("type") == "directory":
+            yield from self._remote_folder(place, uri, remote_files(place, leave_out=self.leave_out))
+        else:
+            yield from self._opened(remote_entry(uri, kind_of_name(uri) or "image", info))
+
+    def _remote_folder(
+        self, place: Location, uri: str, files: Iterable[tuple[str, dict[str, Any]]]
+    ) -> Iterator[Entry]:
         held: list[Entry] = []
         count = 0
-        for name, item in _remote_files(place):
+        for name, item in files:
             if kind := kind_of_name(name):
                 count += 1
-                yield _remote_entry(url_in(place, uri, name), kind, item)
+                yield remote_entry(url_in(place, uri, name), kind, item)
             elif Path(name).suffix.lower() in _CONTAINERS:
-                held.append(_remote_entry(url_in(place, uri, name), "image", item))
+                held.append(remote_entry(url_in(place, uri, name), "image", item))
             else:
                 self.passed_over[Path(name).suffix.lower()] += 1
         yield from self._held(held, count)
 
     def _remote_glob(self, place: Location, uri: str) -> Iterator[Entry]:
+        """Expand a glob in the same way as `_glob`."""
         from fsspec.utils import glob_translate
 
         wanted = re.compile(glob_translate(place.path))
-        literal = place.path[: _MAGIC.search(place.path).start()]  # type: ignore[union-attr]
-        prefix = literal.rpartition("/")[0]
-        for name, item in _remote_files(Location(place.filesystem, prefix), literal):
-            if wanted.match(name) and self._is_input(name):
-                yield from self._opened(
-                    _remote_entry(url_in(place, uri, name), kind_of_name(name) or "image", item)
-                )
+        literal = place.path[: MAGIC.search(place.path).start()]  # type: ignore[union-attr]
+        parts = place.path.count("/") + 1
 
+        def folder_of(file: tuple[str, dict[str, Any]]) -> str | None:
+            """Return the folder that matches; an empty text for a file that matches itself, `None` for neither."""
+            if wanted.match(file[0]):
+                return ""
+            folder = "/".join(file[0].split("/")[:parts])
+            return folder if "**" not in place.path and folder != file[0] and wanted.match(folder) else None
 
-def _walk(folder: str, leave_out: str | None) -> Iterator[os.DirEntry[str] | Entry]:
-    """Yield the files below a folder, by name; a folder that cannot be opened becomes an entry with an error."""
-    try:
-        found = sorted(os.scandir(folder), key=lambda one: one.name)
-    except OSError as error:
-        yield Entry(
-            uri_of_path(folder),
-            error=f"{quoted_path(folder)}: this folder cannot be opened: {why(error)}.",
-            error_kind=kind_of_error(error),
-        )
-        return
-    for one in found:
-        if one.name.startswith("."):
-            continue
-        if one.is_dir(follow_symlinks=False):
-            if leave_out is None or os.path.realpath(one.path) != leave_out:
-                yield from _walk(one.path, leave_out)
-        elif one.is_symlink() or one.is_file():  # in this order: is_file fails for a circular link
-            yield one
-
-
-def _entry_of(item: os.DirEntry[str], kind: Literal["image", "video"]) -> Entry:
-    """Create the entry for a file in a folder; a broken link becomes an entry with an error."""
-    uri = uri_of_path(item.path)
-    try:
-        return _file_entry(uri, kind, item.stat())
-    except OSError as error:
-        told = f"{quoted_path(item.path)}: {why(error)}."
-        return Entry(uri, kind, error=told, error_kind=kind_of_error(error))
-
-
-def _file_entry(uri: str, kind: Literal["image", "video"], stat: os.stat_result) -> Entry:
-    return Entry(uri, kind, size=stat.st_size, etag=str(stat.st_mtime_ns))
-
-
-def _remote_entry(uri: str, kind: Literal["image", "video"], info: dict[str, Any]) -> Entry:
-    etag = next((str(info[key]) for key in _ETAGS if info.get(key)), "")
-    size = info.get("size")
-    return Entry(uri, kind, size=-1 if size is None else int(size), etag=etag.strip('"'))
-
-
-def _remote_files(place: Location, prefix: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the files below a folder of an object store; S3 is listed page by page, in constant memory."""
-    filesystem = place.filesystem
-    if "s3" in filesystem.protocol and hasattr(filesystem, "call_s3"):
-        yield from _s3_files(filesystem, prefix or f"{place.path.rstrip('/')}/")
-        return
-    found = with_retries(lambda: filesystem.find(place.path, detail=True))
-    for name in sorted(found):
-        if found[name].get("type") == "file" and "/." not in name:
-            yield name, found[name]
-
-
-def _s3_files(filesystem: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    bucket, _, prefix = path.partition("/")
-    more: dict[str, str] = {}
-    while True:
-        page = with_retries(
-            lambda: filesystem.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)  # noqa: B023
-        )
-        for one in page.get("Contents", ()):
-            if not one["Key"].endswith("/") and not re.search(r"(?:^|/)\.", one["Key"]):
-                yield f"{bucket}/{one['Key']}", {"size": one["Size"], "ETag": one.get("ETag")}
-        if not page.get("IsTruncated"):
-            return
-        more = {"ContinuationToken": page["NextContinuationToken"]}
-
-
-def _hint(error: BaseException) -> str:
-    return {
-        "missing": " Is the name right?",
-        "forbidden": " Check the credentials and their rights.",
-        "unreachable": " Is the address right, and the server up?",
-    }.get(kind_of_error(error), "")
+        files = remote_files(Location(place.filesystem, literal.rpartition("/")[0]), literal, self.leave_out)
+        for folder, some in groupby(files, folder_of):
+            if folder:
+                yield from self._remote_folder(place, uri, some)
+            elif folder is not None:
+                for name, item in some:
+                    if self._is_input(name):
+                        kind = kind_of_name(name) or "image"
+                        yield from self._opened(remote_entry(url_in(place, uri, name), kind, item))

@@ -25,6 +25,8 @@ _PACKAGES = {
 _S3_SETTINGS = {"connect_timeout": 10, "read_timeout": 15, "retries": {"max_attempts": 1}}
 """`with_retries` retries, so botocore does so only once; a read from a stalled server times out after 15 seconds."""
 
+_HTTP_SECONDS = {"total": None, "sock_connect": 10, "sock_read": 30}
+"""Timeouts of aiohttp, whose default is 5 minutes for a whole request: a stalled read times out after 30 seconds."""
 
 _FORBIDDEN_NAME = re.compile(r"Credential|Authenticat|Unauthorized|TokenNotFound|GatedRepo|RefreshError")
 _MISSING_NAME = re.compile(r"NoSuchKey|NoSuchBucket|(Resource|Repository|Revision|Entry)NotFound")
@@ -191,6 +193,11 @@ def _open(scheme: str, options: _Options) -> Any:
     if scheme in {"s3", "s3a"}:
         settings = {"config_kwargs": _S3_SETTINGS, **settings}
     try:
+        if scheme in {"http", "https"}:
+            import aiohttp
+
+            client = {"timeout": aiohttp.ClientTimeout(**_HTTP_SECONDS)}  # type: ignore[arg-type]
+            settings["client_kwargs"] = client | settings.get("client_kwargs", {})
         try:
             return kind(**settings | {"use_listings_cache": False})
         except TypeError:  # such as sftp, which passes all options to a library that does not know this one
@@ -271,6 +278,8 @@ def why(error: BaseException) -> str:
         return "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass anon=true"
     kind = kind_of_error(error)
     text = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
     if kind == "missing":
         return "no such bucket" if _NO_BUCKET.search(text) else "no such file"
     if kind == "forbidden":

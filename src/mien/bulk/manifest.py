@@ -159,14 +159,14 @@ class Changes:
         changed: number of inputs with a different size or ETag.
         removed: number of inputs that are no longer listed.
         stale: sorted ids of the old versions of changed inputs, whose rows are dropped.
-        examples: names of up to five removed inputs.
+        removed_names: the removed inputs, each by its URI and member.
     """
 
     added: int
     changed: int
     removed: int
     stale: NDArray[np.int64]
-    examples: tuple[str, ...]
+    removed_names: frozenset[tuple[str, str | None]]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as JSON-serializable data."""
@@ -179,9 +179,5 @@ def compare(old: Manifest, new: Manifest) -> Changes:
     gone = {(one.uri, one.member): one.id for one in old.entries(without=new_ids)}
     fresh = {(one.uri, one.member) for one in new.entries(without=old_ids)}
     stale = sorted(number for key, number in gone.items() if key in fresh)
-    removed = [
-        uri if member is None else f"{uri}::{member}" for uri, member in gone if (uri, member) not in fresh
-    ]
-    return Changes(
-        len(fresh) - len(stale), len(stale), len(removed), np.array(stale, np.int64), tuple(removed[:5])
-    )
+    removed = frozenset(gone.keys() - fresh)
+    return Changes(len(fresh) - len(stale), len(stale), len(removed), np.array(stale, np.int64), removed)

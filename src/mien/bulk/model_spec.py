@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 STAGES = ("fetch", "decode", "detect", "classify")
+LATENCY = "latency"
+"""Key, beside the stages, of the seconds that reading inputs ahead took; this happens while others are processed."""
+
 Seconds = dict[str, float]
-"""Seconds spent in each of `STAGES`."""
+"""Seconds spent in each of `STAGES`, and `LATENCY`."""
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,73 @@
-"""Find the rows to drop, so that their inputs are processed again."""
+"""Find the rows to drop, so that their inputs are processed again; and remove files that no later run needs."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.bulk.data_frames import remove_stored_frames
 from mien.bulk.manifest import is_among
 from mien.bulk.storage import iterate_batches
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mien.bulk.manifest import Manifest
     from mien.bulk.parts import Parts
+    from mien.bulk.storage import Storage
+
+_LEFT = "_mien/left"
+_LEFT_FILE = re.compile(r"\d{6}\.parquet")
+_MANIFEST = re.compile(r"manifest-\d{4,}")
+_MANIFEST_FILE = re.compile(r"\d{5,}\.parquet|manifest\.json")
 
 
-def failed_ids(parts: Parts) -> NDArray[np.int64]:
-    """Return the ids of the inputs that failed."""
+def failed_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
+    """Return the ids of the inputs that failed and are still listed; the rows of removed inputs are kept."""
     found: list[int] = []
     for batch_ in parts.tables(["id", "error"]):
         mask = batch_.column("error").is_valid()
         found += batch_.column("id").filter(mask).to_pylist()
-    return np.unique(np.array(found, np.int64))
+    failed = np.unique(np.array(found, np.int64))
+    return failed[is_among(failed, np.sort(manifest.ids()))]
+
+
+def removed_inputs(parts: Parts, listed: NDArray[np.int64]) -> set[tuple[str, str | None]]:
+    """Return the inputs that have a row and are no longer listed, each by its URI and member.
+
+    Args:
+        parts: the rows.
+        listed: sorted ids of the latest listing.
+    """
+    import pyarrow as pa
+
+    found: set[tuple[str, str | None]] = set()
+    for batch in parts.tables(["id", "uri", "member"]):
+        gone = ~is_among(batch.column("id").to_numpy(), listed)
+        if gone.any():
+            found |= {(row["uri"], row["member"]) for row in batch.filter(pa.array(gone)).to_pylist()}
+    return found
+
+
+def remove_outdated(storage: Storage, manifest: str, sources: Sequence[str]) -> None:
+    """Remove the manifests, lists of unfinished inputs and stored data frames of earlier runs.
+
+    Args:
+        storage: the output folder.
+        manifest: folder of the latest manifest, which is kept.
+        sources: sources of the job; data frames among them are kept.
+    """
+    for name in storage.names("_mien"):
+        if _MANIFEST.fullmatch(name) and f"_mien/{name}" != manifest:
+            storage.remove_folder(f"_mien/{name}", _MANIFEST_FILE)
+    for run in storage.names(_LEFT):
+        storage.remove_folder(f"{_LEFT}/{run}", _LEFT_FILE)
+    storage.remove_folder(_LEFT, _LEFT_FILE)
+    remove_stored_frames(storage, sources)
 
 
 def replaced_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:

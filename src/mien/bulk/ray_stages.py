@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from mien.bulk.batch_options import usable_cores
 from mien.bulk.entries import entry_from_row
 from mien.bulk.fetching import Fetched, Fetcher
-from mien.bulk.model_spec import STAGES, ModelSpec
 from mien.bulk.output import rows_to_table
 from mien.bulk.ray_cluster import other_version
 from mien.bulk.supervisor import Attempts, Supervisor
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
     from mien.bulk.batch_options import BatchOptions
     from mien.bulk.entries import Entry
+    from mien.bulk.model_spec import ModelSpec
     from mien.bulk.parts import Parts
 
 _THREADS = 8
 _YIELD_BYTES = 16 * 2**20
-_Report = tuple[str, int, dict[str, int], dict[str, float]]
+_UNKNOWN_BYTES = 4 * 2**20  # assumed size of an input of unknown size
+_Report = tuple[str, int, dict[str, int], dict[str, float], tuple[float, float]]
 
 
 class Reports:
@@ -106,7 +108,8 @@ def _pieces(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     size = 0
     for row in rows:
         piece.append(row)
-        size += max(row["size"] if row["length"] < 0 else row["length"], 0)
+        known = entry_from_row(row).bytes
+        size += known if known >= 0 else _UNKNOWN_BYTES
         if size >= _YIELD_BYTES or len(piece) >= _THREADS:
             yield piece
             piece, size = [], 0
@@ -159,6 +162,7 @@ class Recognize:
         self._name, self._version = f"{platform.node()} {os.getpid()}", spec.version
         spec = replace(spec, processes=min(options.workers, usable_cores()))
         self._supervisor = Supervisor(spec, fetcher, Attempts(options.max_attempts), options.timeout)
+        self._ended: float | None = None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Return the rows of a batch.
@@ -176,16 +180,18 @@ class Recognize:
         if self._version != __version__:
             raise other_version(self._version, __version__, platform.node())
         rows: list[dict[str, Any]] = []
-        total = dict.fromkeys(STAGES, 0.0)
+        started = time.time()
+        total = {"fetch": started - (self._ended or started)}  # the wait for fetched inputs
 
         def take(row: dict[str, Any], seconds: dict[str, float], _worker: int) -> None:
             rows.append(row)
             for stage, value in seconds.items():
-                total[stage] += value
+                total[stage] = total.get(stage, 0.0) + value
 
         self._supervisor.run(iter(_inputs(batch)), take)
         failures = Counter(row["error_kind"] for row in rows if row["error_kind"])
-        self._reports.add.remote(self._name, len(rows), dict(failures), total)
+        self._ended = time.time()
+        self._reports.add.remote(self._name, len(rows), dict(failures), total, (started, self._ended))
         return rows_to_table(rows, self._classes, flat=False)
 
 

@@ -99,23 +99,28 @@ class InputRecognizer:
     def __call__(self, entry: Entry, fetched: Fetched) -> tuple[dict[str, Any], Seconds]:
         """Return the row of an input and the seconds of each stage; errors of the input are reported in its row."""
         seconds = dict.fromkeys(STAGES, 0.0) | {"fetch": fetched.seconds}
+        row = self._row(entry, fetched, seconds)
+        if fetched.content is not None:
+            row["bytes"] = len(fetched.content)  # the size of a value of a table is known only now
+        return row, seconds
+
+    def _row(self, entry: Entry, fetched: Fetched, seconds: Seconds) -> dict[str, Any]:
         if entry.error or fetched.error:
             kind = fetched.kind_of_error if fetched.error else entry.error_kind or "unreadable"
-            return failed_row(entry, entry.error or fetched.error or "", kind), seconds
+            return failed_row(entry, entry.error or fetched.error or "", kind)
         try:
             video = (
                 entry.kind == "video"
                 if fetched.content is None
                 else kind_of_bytes(fetched.content) == "video"
             )
-            work = self._video if video else self._image
-            return work(entry, fetched.content, seconds), seconds
+            return (self._video if video else self._image)(entry, fetched.content, seconds)
         except MienError as error:
-            return failed_row(entry, _without_name(str(error)), _kind_of(error)), seconds
+            return failed_row(entry, _without_name(str(error)), _kind_of(error))
         except MemoryError:
-            return failed_row(entry, "there is not enough memory to decode it.", "memory"), seconds
+            return failed_row(entry, "there is not enough memory to decode it.", "memory")
         except OSError as error:
-            return failed_row(entry, f"{why(error)}.", kind_of_error(error)), seconds
+            return failed_row(entry, f"{why(error)}.", kind_of_error(error))
 
     def _image(self, entry: Entry, content: bytes | None, seconds: Seconds) -> dict[str, Any]:
         started = time.perf_counter()
@@ -123,8 +128,7 @@ class InputRecognizer:
         seconds["decode"] += time.perf_counter() - started
         faces = [face_row(face) for face in self._faces(image, seconds)]
         height, width = image.shape[:2]
-        size = len(content or b"")
-        return input_row(entry, kind="image", bytes=size, width=width, height=height, frames=1, faces=faces)
+        return input_row(entry, kind="image", width=width, height=height, frames=1, faces=faces)
 
     def _video(self, entry: Entry, content: bytes | None, seconds: Seconds) -> dict[str, Any]:
         started = time.perf_counter()

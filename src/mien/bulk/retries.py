@@ -1,8 +1,9 @@
-"""Retry a function after transient errors: 5xx, timeouts, broken connections."""
+"""Retry a function after transient errors (5xx, timeouts, broken connections), and limit how long it may take."""
 
 from __future__ import annotations
 
 import random
+import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -39,3 +40,32 @@ def with_retries(
             wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (number - 1))
             sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
     raise AssertionError  # the loop returns or raises
+
+
+def with_deadline(work: Callable[[], _T], seconds: float) -> _T:
+    """Call a function in a thread and return its result; after the deadline, the thread is abandoned.
+
+    Args:
+        work: the function.
+        seconds: maximum duration.
+
+    Raises:
+        TimeoutError: it took longer.
+    """
+    results: list[_T] = []
+    errors: list[BaseException] = []
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised by the caller
+            errors.append(error)
+        ended.set()
+
+    threading.Thread(target=run, name="deadline", daemon=True).start()
+    if not ended.wait(seconds):
+        raise TimeoutError(f"no answer within {seconds:,.0f} seconds")
+    if errors:
+        raise errors[0]
+    return results[0]

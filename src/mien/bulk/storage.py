@@ -16,6 +16,7 @@ from mien.files import remove_leftovers, replacing
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterator
 
     import pyarrow as pa
@@ -48,6 +49,16 @@ class Storage:
     def is_local(self) -> bool:
         """Whether the folder is on this machine."""
         return self._place.filesystem is None
+
+    @property
+    def place(self) -> Location:
+        """File system and path of the folder."""
+        return self._place
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options for the file system of the URL."""
+        return self._options
 
     def path(self, name: str = "") -> str:
         """Return the path or URL of a file, as a user would write it."""
@@ -162,6 +173,16 @@ class Storage:
                 Path(place.path).unlink(missing_ok=True)
             else:
                 with_retries(lambda: place.filesystem.rm_file(place.path))
+
+    def remove_folder(self, folder: str, names: re.Pattern[str]) -> None:
+        """Remove the files of a folder whose names match a pattern, and the folder if it is empty then."""
+        for name in self.names(folder):
+            if names.fullmatch(name):
+                self.remove(f"{folder}/{name}")
+        place = self._at(folder)
+        if place.filesystem is None:
+            with suppress(OSError):  # it holds other files
+                Path(place.path).rmdir()
 
     def remove_leftovers(self, folder: str) -> None:
         """Remove partially written files of killed processes from a local folder."""

@@ -6,13 +6,19 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from mien.bulk.manifest import is_among
 from mien.bulk.model_spec import STAGES
+from mien.bulk.outdated import removed_inputs
 from mien.bulk.output import is_set_aside
 from mien.html_table import html_table
 from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
     from mien.bulk.manifest import Changes, Manifest
     from mien.bulk.parts import Parts
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = 20
 _MANY_FACES = 5
+_MOST_NAMES = 5
 _STATS = "_mien/stats"
 
 
@@ -32,7 +39,9 @@ class BatchSummary:
         out: output folder.
         rows: folder with the rows, as accepted by `pandas.read_parquet`.
         inputs: number of inputs in the latest listing.
-        done: number of inputs that have a row: `succeeded + failed`.
+        done: number of these inputs that have a row: `succeeded + failed`.
+        unlisted: number of other inputs that have a row: those of earlier listings that are no longer found. Only
+            `runs`, `again` and the counts of this run include them.
         succeeded: number of inputs that have a row without an error: `images + videos`.
         failed: number of inputs that have a row with an error.
         set_aside: number of failed inputs whose worker crashed or timed out `max_attempts` times.
@@ -48,13 +57,16 @@ class BatchSummary:
         faces_per_image: number of images by number of faces; the key "5+" is for five or more.
         seconds: duration of this run in seconds.
         rate: inputs processed per second in this run.
-        stages: seconds by stage, summed over the workers of this run.
+        stages: seconds by stage, summed over the workers of this run; `fetch` is the time for which they waited for
+            the content of inputs.
+        fetch_latency: seconds that reading inputs took, summed over concurrent reads, most of it while the workers
+            processed other inputs.
         slowest_stage: stage with the most seconds; `None` if nothing was processed.
         workers: rows, seconds and seconds by stage of each worker of this run.
         runs: number of runs of the job.
         again: lower bound of the number of rows that were recomputed because of a kill before their commit.
         repeated: number of duplicates in the latest listing; each input is processed once.
-        removed: number of inputs of the previous listing that are no longer found; their rows are kept.
+        removed: number of inputs of earlier listings that are no longer found; their rows are kept.
         removed_examples: names of up to five removed inputs.
         changed: number of inputs whose size or ETag has changed and that were processed again.
         added: number of inputs that are new since the previous listing.
@@ -65,6 +77,7 @@ class BatchSummary:
     rows: str
     inputs: int
     done: int
+    unlisted: int
     succeeded: int
     failed: int
     set_aside: int
@@ -81,6 +94,7 @@ class BatchSummary:
     seconds: float
     rate: float
     stages: dict[str, float]
+    fetch_latency: float
     slowest_stage: str | None
     workers: dict[str, dict[str, float]]
     runs: int
@@ -161,8 +175,10 @@ def summarize(
         changes: differences from the previous listing; `None` if there is none.
         flat: whether there is one row per face.
     """
-    count = _Count()
-    (_count_flat if flat else _count_nested)(parts, count)
+    count, listed = _Count(), np.sort(manifest.ids())
+    (_count_flat if flat else _count_nested)(parts, listed, count)
+    unlisted = removed_inputs(parts, listed)
+    removed = unlisted | (changes.removed_names if changes else frozenset())
     failed, succeeded = count.failures.total(), count.images + count.videos
     done = succeeded + failed
     told = tally.to_dict()
@@ -174,6 +190,7 @@ def summarize(
         rows=parts.storage.path("rows"),
         inputs=manifest.inputs,
         done=done,
+        unlisted=len(unlisted),
         succeeded=succeeded,
         failed=failed,
         set_aside=count.set_aside,
@@ -193,13 +210,14 @@ def summarize(
         seconds=round(seconds, 3),
         rate=round(tally.rows / seconds, 2) if tally.rows and seconds > 0 else 0.0,
         stages=stages,
+        fetch_latency=round(told["latency"], 3),
         slowest_stage=max(STAGES, key=stages.__getitem__) if any(stages.values()) else None,
         workers=told["workers"],
         runs=runs,
-        again=max(0, computed - dropped - done),
+        again=max(0, computed - dropped - done - len(unlisted)),
         repeated=manifest.repeated,
-        removed=changes.removed if changes else 0,
-        removed_examples=list(changes.examples) if changes else [],
+        removed=len(removed),
+        removed_examples=_names(removed),
         changed=changes.changed if changes else 0,
         added=changes.added if changes else 0,
         passed_over=manifest.passed_over,
@@ -220,10 +238,25 @@ def _of_all_runs(storage: Storage) -> tuple[int, int, int]:
     return runs, sum(int(one["rows"]) for one in about), sum(int(one.get("dropped", 0)) for one in about)
 
 
-def _count_nested(parts: Parts, count: _Count) -> None:
+def _names(inputs: set[tuple[str, str | None]]) -> list[str]:
+    """Return the names of the first inputs."""
+    some = sorted(inputs, key=lambda one: (one[0], one[1] or ""))[:_MOST_NAMES]
+    return [uri if member is None else f"{uri}::{member}" for uri, member in some]
+
+
+def _listed(parts: Parts, listed: NDArray[np.int64], columns: list[str]) -> Iterator[Any]:
+    """Yield the rows whose inputs are listed, in batches."""
+    import pyarrow as pa
+
+    for batch in parts.tables(["id", *columns]):
+        mask = is_among(batch.column("id").to_numpy(), listed)
+        yield batch if mask.all() else batch.filter(pa.array(mask))
+
+
+def _count_nested(parts: Parts, listed: NDArray[np.int64], count: _Count) -> None:
     import pyarrow.compute as pc
 
-    for batch in parts.tables(["kind", "faces", "error", "error_kind"]):
+    for batch in _listed(parts, listed, ["kind", "faces", "error", "error_kind"]):
         faces = batch.column("faces")
         columns = (
             batch.column("kind"),
@@ -237,18 +270,18 @@ def _count_nested(parts: Parts, count: _Count) -> None:
             count.expressions[label["values"]] += label["counts"]
 
 
-def _count_flat(parts: Parts, count: _Count) -> None:
-    for input_rows in _inputs_of_flat(parts):
+def _count_flat(parts: Parts, listed: NDArray[np.int64], count: _Count) -> None:
+    for input_rows in _inputs_of_flat(parts, listed):
         first = input_rows[0]
         faces = [row for row in input_rows if row["face"] is not None]
         count.add_input(first["kind"], len(faces), first["error"], first["error_kind"])
         count.expressions.update(row["label"] for row in faces)
 
 
-def _inputs_of_flat(parts: Parts) -> Iterator[list[dict[str, Any]]]:
+def _inputs_of_flat(parts: Parts, listed: NDArray[np.int64]) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows of one input at a time; they are consecutive, because they are committed together."""
     held: list[dict[str, Any]] = []
-    for batch in parts.tables(["id", "kind", "face", "label", "error", "error_kind"]):
+    for batch in _listed(parts, listed, ["kind", "face", "label", "error", "error_kind"]):
         for row in batch.to_pylist():
             if held and held[0]["id"] != row["id"]:
                 yield held

@@ -135,7 +135,7 @@ def _notes(summary: BatchSummary) -> list[str]:
         f"{_inputs(summary.repeated)} given more than once; each was processed once.": summary.repeated,
         f"{_inputs(summary.added)} added since the previous listing.": summary.added,
         f"{_inputs(summary.changed)} changed since the previous listing and processed again.": summary.changed,
-        f"{_inputs(summary.removed)} no longer found; the rows of earlier runs are kept.": summary.removed,
+        f"{_inputs(summary.removed)} no longer found; their rows are kept, and not counted here.": summary.removed,
         f"Skipped files of other kinds: {_kinds(summary.passed_over)}.": summary.passed_over,
     }
     return [text for text, holds in notes.items() if holds]

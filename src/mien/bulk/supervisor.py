@@ -35,7 +35,7 @@ _AHEAD = 16  # maximum inputs in flight per worker
 _AHEAD_BYTES = 48 * 2**20
 _UNKNOWN_BYTES = 4 * 2**20  # assumed size of an input of unknown size
 _STARTS = 3  # maximum attempts to start a worker
-_FETCH_SECONDS = 600.0  # extra timeout for fetching an input with all retries, which sends no heartbeats
+_FETCH_SECONDS = 600.0  # extra timeout for fetching an input: the longest try (`remote_reads`)
 _IDLE_DEATHS = 5  # consecutive crashes without an input in progress, before the first waiting one is blamed
 
 
@@ -184,7 +184,7 @@ class Supervisor:
             worker.end()
 
     def _has_room(self) -> bool:
-        sizes = [max(one.bytes, 0) if one.bytes >= 0 else _UNKNOWN_BYTES for one, _ in self._waiting.values()]
+        sizes = [_size(*one) for one in self._waiting.values()]
         return len(sizes) < _AHEAD and sum(sizes) < _AHEAD_BYTES
 
     def _ready(self) -> WorkerProcess | None:
@@ -203,8 +203,10 @@ class Supervisor:
             return
         limit = self._timeout + (0.0 if self._begun is not None else _FETCH_SECONDS)
         try:
-            message = worker.receive(limit)
+            message = self._next_message(worker, limit)
         except queue.Empty:
+            if self._begun is None:  # the worker waits for the content of the first input
+                self._begun = next(iter(self._waiting))
             self._died(f"no answer for {limit:g} seconds", take)
             return
         if message is None:
@@ -215,6 +217,14 @@ class Supervisor:
             self._begun, self._idle_deaths = None, 0
             if self._waiting.pop(message["number"], None) is not None:
                 take(message["row"], message["seconds"], worker.pid)
+
+    def _next_message(self, worker: WorkerProcess, limit: float) -> dict[str, Any] | None:
+        """Return the next message; those on reading ahead are no heartbeats of the input in progress."""
+        deadline = time.monotonic() + limit
+        while True:
+            message = worker.receive(max(0.0, deadline - time.monotonic()))
+            if message is None or "fetching" not in message or self._begun is None:
+                return message
 
     def _died(self, reason: str, take: Take) -> None:
         """Start another worker and resend the waiting inputs, except one that has reached its maximum attempts."""
@@ -236,6 +246,13 @@ class Supervisor:
         if self._waiting and (worker := self._ready()):
             for number, one in self._waiting.items():
                 worker.send((number, *one))
+
+
+def _size(entry: Entry, fetched: Fetched | None) -> int:
+    """Return the bytes of an input in memory, or an assumption."""
+    if fetched is not None:
+        return len(fetched.content or b"")
+    return entry.bytes if entry.bytes >= 0 else _UNKNOWN_BYTES
 
 
 def start_worker(spec: ModelSpec, fetcher: Fetcher) -> WorkerProcess:

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mien.bulk.model_spec import STAGES
+from mien.bulk.model_spec import LATENCY, STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,31 +56,43 @@ class Tally:
     rows: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    latency: float = 0.0
     workers: dict[str, dict[str, float]] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
     stage: str = "recognizing"
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def add(self, worker: str, rows: int, failures: Mapping[str, int], seconds: Mapping[str, float]) -> None:
+    def add(
+        self,
+        worker: str,
+        rows: int,
+        failures: Mapping[str, int],
+        seconds: Mapping[str, float],
+        span: tuple[float, float] | None = None,
+    ) -> None:
         """Add the counts of a worker.
 
         Args:
             worker: name of the worker.
             rows: number of rows.
             failures: number of failed inputs among them, by reason.
-            seconds: seconds by stage.
+            seconds: seconds by stage, and `LATENCY`.
+            span: when the worker started and ended them, by the clock of its machine; by default, they have just ended
+                and took the sum of the stages.
         """
         now = time.time()
+        first, last = span or (now - sum(seconds.get(stage, 0.0) for stage in STAGES), now)
         self.rows += rows
         self.failures.update(failures)
+        self.latency += seconds.get(LATENCY, 0.0)
         one = self.workers.setdefault(
-            worker, {"rows": 0, "first": now, "last": now} | dict.fromkeys(STAGES, 0.0)
+            worker, {"rows": 0, "first": first, "last": last} | dict.fromkeys(STAGES, 0.0)
         )
         one["rows"] += rows
-        one["last"] = now
-        for stage, value in seconds.items():
-            self.seconds[stage] += value
-            one[stage] += value
+        one["first"], one["last"] = min(one["first"], first), max(one["last"], last)
+        for stage in STAGES:
+            self.seconds[stage] += seconds.get(stage, 0.0)
+            one[stage] += seconds.get(stage, 0.0)
         self._marks.append((now, self.rows))
         while self._marks and now - self._marks[0][0] > _WINDOW and len(self._marks) > 2:
             self._marks.popleft()
@@ -100,6 +112,7 @@ class Tally:
             "dropped": self.dropped,
             "seconds": time.time() - self.started,
             "stages": self.seconds,
+            "latency": self.latency,
             "workers": {
                 name: {"rows": int(one["rows"]), "seconds": one["last"] - one["first"]}
                 | {stage: one[stage] for stage in STAGES}

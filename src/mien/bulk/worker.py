@@ -12,47 +12,85 @@ import pickle
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from mien.bulk.byte_budget import ByteBudget, Ticket
+from mien.bulk.model_spec import LATENCY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mien.bulk.entries import Entry
-    from mien.bulk.fetching import Fetched
+    from mien.bulk.fetching import Fetched, Fetcher
+    from mien.bulk.model_spec import Seconds
 
 FETCH_THREADS = 8
+READ_AHEAD_BYTES = 48 * 2**20
+"""Maximum bytes of inputs that are read and not processed yet, except those of the input that is next."""
+
+
+class _Item(NamedTuple):
+    """An input in the queue.
+
+    Args:
+        number: its number in messages.
+        entry: the input.
+        fetched: its content, which a thread may still read.
+        ticket: its share of the memory.
+    """
+
+    number: int
+    entry: Entry
+    fetched: Future[Fetched]
+    ticket: Ticket
 
 
 class _Inbox:
-    """Queue of inputs in the order of arrival; a thread fetches each input as soon as it arrives."""
+    """Queue of inputs in the order of arrival; threads read their content ahead, within a limit on memory.
 
-    def __init__(self, source: IO[bytes], fetch: Any) -> None:
-        self._source, self._fetch = source, fetch
-        self._waiting: deque[tuple[int, Entry, Future[Fetched]]] = deque()
+    Args:
+        source: stream of the inputs.
+        fetcher: reads their content.
+        beat: callback that is called with the number of an input while it is read.
+    """
+
+    def __init__(self, source: IO[bytes], fetcher: Fetcher, beat: Callable[[int], None]) -> None:
+        self._source, self._fetcher, self._beat = source, fetcher, beat
+        self._waiting: deque[_Item] = deque()
         self._come = threading.Condition()
         self._closed = False
+        self._budget = ByteBudget(READ_AHEAD_BYTES)
         self._pool = ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="fetch")
+        self._in_order = ThreadPoolExecutor(1, thread_name_prefix="fetch-values")  # tables are read forwards
         threading.Thread(target=self._receive, daemon=True).start()
 
     def _receive(self) -> None:
         with suppress(EOFError, OSError, pickle.UnpicklingError):
             while (message := pickle.load(self._source)) is not None:  # noqa: S301 - from our own parent
-                number, entry, fetched = message
-                future: Future[Fetched] = Future()
-                if fetched is None:
-                    future = self._pool.submit(self._fetch, entry)
-                else:
-                    future.set_result(fetched)
+                item = self._begin(*message)
                 with self._come:
-                    self._waiting.append((number, entry, future))
+                    self._waiting.append(item)
                     self._come.notify()
         with self._come:
             self._closed = True
             self._come.notify()
 
-    def take(self) -> tuple[int, Entry, Future[Fetched]] | None:
+    def _begin(self, number: int, entry: Entry, fetched: Fetched | None) -> _Item:
+        future: Future[Fetched] = Future()
+        ticket = self._budget.ticket()
+        if fetched is None:
+            pool = self._in_order if entry.where == "parquet" else self._pool
+            future = pool.submit(self._fetcher.fetch, entry, ticket.hold, lambda: self._beat(number))
+        else:
+            future.set_result(fetched)
+        return _Item(number, entry, future, ticket)
+
+    def take(self) -> _Item | None:
         """Wait for the next input and return it; `None` at the end of the stream."""
         with self._come:
             while not self._waiting and not self._closed:
@@ -74,6 +112,10 @@ def main() -> None:
         with telling:
             answers.write(json.dumps(message) + "\n")
 
+    def tell_of_fetch(number: int) -> None:
+        with suppress(OSError, ValueError):  # the parent has ended, which the main thread notices
+            tell(fetching=number)
+
     try:
         from mien.bulk.recognizing import InputRecognizer
 
@@ -83,15 +125,29 @@ def main() -> None:
         tell(fatal=str(error), type=type(error).__name__)
         return
     tell(ready=True)
-    inbox = _Inbox(sys.stdin.buffer, fetcher.fetch)
+    inbox = _Inbox(sys.stdin.buffer, fetcher, tell_of_fetch)
     with suppress(BrokenPipeError):
         while (item := inbox.take()) is not None:
-            number, entry, future = item
-            fetched = future.result()
-            tell(begin=number)
-            row, seconds = recognize(entry, fetched)
-            del fetched, future, item
-            tell(row=row, number=number, seconds=seconds)
+            started = time.perf_counter()
+            fetched = item.fetched.result()
+            waited = time.perf_counter() - started
+            tell(begin=item.number)
+            row, seconds = recognize(item.entry, fetched)
+            seconds = with_waiting(seconds, waited, fetched.seconds)
+            tell(row=row, number=item.number, seconds=seconds)
+            item.ticket.release()
+            del fetched, item
+
+
+def with_waiting(seconds: Seconds, waited: float, latency: float) -> Seconds:
+    """Return the seconds by stage, where `fetch` is the time for which recognizing waited for the content.
+
+    Args:
+        seconds: seconds by stage, where `fetch` includes the duration of reading the input ahead.
+        waited: seconds for which the worker waited for the content.
+        latency: duration of reading it ahead, while other inputs were processed; returned under `LATENCY`.
+    """
+    return seconds | {"fetch": max(0.0, seconds["fetch"] - latency) + waited, LATENCY: latency}
 
 
 def _volunteer() -> None:

@@ -1,0 +1,40 @@
+"""Errors of listing: what to do about them, and inputs that stand for items of a list that cannot be expanded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mien.bulk.entries import Entry
+from mien.bulk.locations import kind_of_error, why
+from mien.errors import DataError
+from mien.quoting import quoted_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def or_failed(text: str, uri: str, entries: Iterator[Entry]) -> Iterator[Entry]:
+    """Yield the inputs of an item of a list, or an input with an error if it cannot be expanded or has none."""
+    count = 0
+    try:
+        for entry in entries:
+            count += 1
+            yield entry
+    except (OSError, ValueError) as error:
+        is_told = isinstance(error, DataError)
+        told = str(error) if is_told else f"{quoted_path(text)}: cannot be listed: {why(error)}."
+        cause = error.__cause__ if is_told and error.__cause__ else error
+        yield Entry(uri, error=told, error_kind=kind_of_error(cause))
+        return
+    if not count:
+        told = f"{quoted_path(text)}: expected images or videos, found none."
+        yield Entry(uri, error=told, error_kind="missing")
+
+
+def hint(error: BaseException) -> str:
+    """Return a remedy for an error of a file system; empty if there is none."""
+    return {
+        "missing": " Is the name right?",
+        "forbidden": " Check the credentials and their rights.",
+        "unreachable": " Is the address right, and the server up?",
+    }.get(kind_of_error(error), "")

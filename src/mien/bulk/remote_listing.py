@@ -1,0 +1,92 @@
+"""List the files of object stores and other fsspec file systems."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+from mien.bulk.entries import Entry
+from mien.bulk.retries import with_retries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mien.bulk.locations import Location
+
+_ETAGS = (
+    "ETag", "etag", "md5Hash", "mtime", "blob_id", "last_modified", "LastModified", "modificationTime", "modify",
+)  # fmt: skip
+"""Keys of fsspec file systems for a value that changes with the content of a file."""
+
+
+def remote_entry(uri: str, kind: Literal["image", "video"], info: dict[str, Any]) -> Entry:
+    """Create the entry for a file from what its file system tells about it."""
+    etag = next((str(info[key]) for key in _ETAGS if info.get(key)), "")
+    size = info.get("size")
+    return Entry(uri, kind, size=-1 if size is None else int(size), etag=etag.strip('"'))
+
+
+def remote_files(
+    place: Location, prefix: str | None = None, leave_out: Location | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the files below a folder, except hidden ones, with what their file system tells about them.
+
+    S3 is listed page by page, in constant memory; other file systems return all files at once.
+
+    Args:
+        place: the folder.
+        prefix: what the names of the files in S3 begin with, instead of the folder.
+        leave_out: a folder that is left out.
+    """
+    filesystem = place.filesystem
+    if "s3" in filesystem.protocol and hasattr(filesystem, "call_s3"):
+        files = _s3_files(filesystem, prefix or f"{place.path.rstrip('/')}/")
+    else:
+        files = _other_files(place)
+    left_out = path_there(filesystem, leave_out)
+    for name, info in files:
+        if left_out is None or not name.startswith(left_out):
+            yield name, info
+
+
+def path_there(filesystem: Any, folder: Location | None) -> str | None:
+    """Return the path of a folder in a file system, with a slash at its end; `None` if it is in another one."""
+    if folder is None:
+        return None
+    if _is_local(filesystem):
+        path = path_on_this_machine(folder)
+    else:
+        path = folder.path if filesystem == folder.filesystem else None
+    return None if path is None else f"{path.rstrip('/')}/"
+
+
+def path_on_this_machine(place: Location | None) -> str | None:
+    """Return a local path, also of a `local://` URL; `None` for other URLs."""
+    return os.path.abspath(place.path) if place and _is_local(place.filesystem) else None  # noqa: PTH100
+
+
+def _is_local(filesystem: Any) -> bool:
+    return filesystem is None or "file" in filesystem.protocol
+
+
+def _other_files(place: Location) -> Iterator[tuple[str, dict[str, Any]]]:
+    found = with_retries(lambda: place.filesystem.find(place.path, detail=True))
+    for name in sorted(found):
+        if found[name].get("type") == "file" and "/." not in name:
+            yield name, found[name]
+
+
+def _s3_files(filesystem: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    bucket, _, prefix = path.partition("/")
+    more: dict[str, str] = {}
+    while True:
+        page = with_retries(
+            lambda: filesystem.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)  # noqa: B023
+        )
+        for one in page.get("Contents", ()):
+            if not one["Key"].endswith("/") and not re.search(r"(?:^|/)\.", one["Key"]):
+                yield f"{bucket}/{one['Key']}", {"size": one["Size"], "ETag": one.get("ETag")}
+        if not page.get("IsTruncated"):
+            return
+        more = {"ContinuationToken": page["NextContinuationToken"]}

@@ -1,0 +1,144 @@
+"""Read files of object stores and web servers: each try has a deadline, and memory is reserved before it is used."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from mien.bulk.retries import with_deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TRY_SECONDS, _MOST_SECONDS = 60.0, 600.0
+_SLOWEST = 50_000  # bytes per second, below which a try is given up after the first minute
+_FIRST_BYTES = 4 * 2**20  # what is read first of a file whose size is unknown; covers most images
+_BLOCK_BYTES = 2**20
+_NO_RANGE = re.compile(r"InvalidRange|range is not satisfiable", re.IGNORECASE)
+
+
+class TooManyBytesError(ValueError):
+    """A file is larger than the limit.
+
+    Args:
+        size: its size in bytes; `None` if unknown.
+    """
+
+    def __init__(self, size: int | None = None) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+def seconds_for(size: int) -> float:
+    """Return the maximum seconds of one try to read that many bytes."""
+    return min(_TRY_SECONDS + size / _SLOWEST, _MOST_SECONDS)
+
+
+def read_range(filesystem: Any, path: str, start: int, length: int) -> bytes:
+    """Read a range of a file.
+
+    Raises:
+        TimeoutError: the server did not send it in time.
+    """
+    return bytes(
+        with_deadline(lambda: filesystem.cat_file(path, start=start, end=start + length), seconds_for(length))
+    )
+
+
+def read_whole(
+    filesystem: Any,
+    path: str,
+    *,
+    size: int,
+    most: int,
+    hold: Callable[[int], None],
+    beat: Callable[[], None],
+) -> bytes:
+    """Read a whole file.
+
+    Args:
+        filesystem: the fsspec file system.
+        path: path of the file there.
+        size: size in bytes, as listed; -1 if unknown.
+        most: maximum size in bytes.
+        hold: callback that receives the number of bytes that will be in memory, and waits until there is room for them.
+        beat: callback that is called whenever bytes have arrived.
+
+    Raises:
+        TooManyBytesError: the file is larger than `most`.
+        TimeoutError: the server did not send it in time.
+    """
+    if _is_http(filesystem):
+        return _stream(filesystem, path, most, hold, beat)
+    if size >= 0:
+        hold(size)
+        return bytes(with_deadline(lambda: filesystem.cat_file(path), seconds_for(size)))
+    hold(_FIRST_BYTES)
+    try:
+        first = read_range(filesystem, path, 0, _FIRST_BYTES)
+    except Exception as error:
+        if not _NO_RANGE.search(str(error)):
+            raise
+        first = b""  # an empty file has no range
+    hold(len(first))
+    if len(first) < _FIRST_BYTES:
+        return first
+    beat()
+    told = with_deadline(lambda: filesystem.info(path), _TRY_SECONDS).get("size")
+    size = most + 1 if told is None else int(told)
+    if size <= len(first):
+        return first
+    if told is not None and size > most:
+        raise TooManyBytesError(size)
+    hold(size)
+    return first + read_range(filesystem, path, len(first), size - len(first))
+
+
+def _is_http(filesystem: Any) -> bool:
+    protocols = (
+        filesystem.protocol if isinstance(filesystem.protocol, tuple | list) else [filesystem.protocol]
+    )
+    return "http" in protocols and hasattr(filesystem, "set_session") and hasattr(filesystem, "encode_url")
+
+
+def _stream(
+    filesystem: Any, url: str, most: int, hold: Callable[[int], None], beat: Callable[[], None]
+) -> bytes:
+    """Read a file of a web server block by block, because it may ignore ranges, and its size is told only here."""
+    from fsspec.asyn import sync
+
+    async def ask() -> Any:
+        session = await filesystem.set_session()
+        response = await session.get(filesystem.encode_url(url), **filesystem.kwargs)
+        try:
+            filesystem._raise_not_found_for_status(response, url)  # noqa: SLF001 - as its own methods do
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+    async def read_block(response: Any) -> bytes:
+        block = bytearray()
+        while len(block) < _BLOCK_BYTES and (some := await response.content.read(_BLOCK_BYTES)):
+            block += some
+        return bytes(block)
+
+    response = sync(filesystem.loop, ask, timeout=_TRY_SECONDS)
+    try:
+        length = response.content_length or 0  # of compressed content, the compressed length
+        if length > most:
+            raise TooManyBytesError(length)
+        hold(length)
+        blocks: list[bytes] = []
+        count = 0
+        while block := sync(filesystem.loop, read_block, response, timeout=_TRY_SECONDS):
+            blocks.append(block)
+            count += len(block)
+            beat()
+            if count > most:
+                raise TooManyBytesError
+            if count > length:
+                hold(count)
+        return b"".join(blocks)
+    finally:
+        filesystem.loop.call_soon_threadsafe(response.close)

@@ -1,0 +1,51 @@
+"""Files of earlier runs are removed, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+
+from mien.bulk.outdated import remove_outdated
+from mien.bulk.storage import Storage
+
+FILES = [
+    "_mien/manifest-0000/00000.parquet", "_mien/manifest-0000/manifest.json", "_mien/manifest-0001/mine.txt",
+    "_mien/manifest-0001/00000.parquet", "_mien/manifest-0002/00000.parquet", "_mien/left/0000-ab/000000.parquet",
+    "_mien/left/0001-cd/000000.parquet", "_mien/left/0001-cd/notes.md", "_mien/frame-0123456789abcdef.parquet",
+    "_mien/frame-fedcba9876543210.parquet", "_mien/frame-mine.parquet", "_mien/pending/0000-ab-0.parquet",
+    "_mien/job.json", "rows/part-0.parquet",
+]  # fmt: skip
+KEPT = [
+    "_mien/manifest-0001/mine.txt", "_mien/manifest-0002/00000.parquet", "_mien/left/0001-cd/notes.md",
+    "_mien/frame-fedcba9876543210.parquet", "_mien/frame-mine.parquet", "_mien/pending/0000-ab-0.parquet",
+    "_mien/job.json", "rows/part-0.parquet",
+]  # fmt: skip
+
+
+def test_files_of_earlier_runs_are_removed_and_others_are_kept(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    for name in FILES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    remove_outdated(storage, "_mien/manifest-0002", [storage.path("_mien/frame-fedcba9876543210.parquet")])
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == set(KEPT)
+    assert not (tmp_path / "_mien" / "manifest-0000").exists()
+    assert not (tmp_path / "_mien" / "left" / "0000-ab").exists()
+
+
+def test_files_of_earlier_runs_are_removed_from_a_store() -> None:
+    store = fsspec.filesystem("memory")
+    storage = Storage("memory://outdated")
+    for name in FILES:
+        store.pipe_file(f"/outdated/{name}", b"x")
+    remove_outdated(
+        storage, "_mien/manifest-0002", ["memory://outdated/_mien/frame-fedcba9876543210.parquet"]
+    )
+    assert {name.removeprefix("/outdated/") for name in store.find("/outdated")} == set(KEPT)
+
+
+def test_an_empty_output_has_nothing_to_remove(tmp_path: Path) -> None:
+    remove_outdated(Storage(str(tmp_path)), "_mien/manifest-0000", [])
+    assert list(tmp_path.iterdir()) == []

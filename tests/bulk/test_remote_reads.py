@@ -1,0 +1,167 @@
+"""Reads from web servers and stores: each try has a deadline, and no more is in memory than there is room for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import fsspec
+import pytest
+
+from mien.bulk import fetching, locations, remote_reads, retries
+from mien.bulk.entries import Entry
+from mien.bulk.fetching import Fetcher
+from mien.bulk.retries import with_deadline
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Any], None]], str]]:
+    """Start a web server whose GET requests a function answers; it returns the URL."""
+    pytest.importorskip("aiohttp")
+    locations._open.cache_clear()
+    monkeypatch.setattr(retries, "_FIRST_WAIT", 0.01)
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(answer: Callable[[Any], None]) -> str:
+        kind = type("Handler", (BaseHTTPRequestHandler,), {"do_GET": answer, "log_message": lambda *_: None})
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), kind))
+        threading.Thread(target=servers[-1].serve_forever, args=(0.05,), daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+    locations._open.cache_clear()
+
+
+def send(handler: Any, content: bytes, *, told: bool = True) -> None:
+    """Send a whole file, whatever range was asked for."""
+    handler.send_response(200)
+    if told:
+        handler.send_header("Content-Length", str(len(content)))
+    handler.end_headers()
+    handler.wfile.write(content)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_size_of_a_file_on_a_web_server_is_reserved_before_it_is_read(
+    serve: Callable[..., str], *, told: bool
+) -> None:
+    content = bytes(range(256)) * 20_000
+    held: list[int] = []
+    url = serve(lambda handler: send(handler, content, told=told))
+    assert Fetcher().fetch(Entry(f"{url}/a.jpg"), held.append).content == content
+    assert held[-1] == len(content)
+    assert held[0] == (len(content) if told else 0)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_file_on_a_web_server_that_is_too_large_is_not_read_to_its_end(
+    serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch, *, told: bool
+) -> None:
+    monkeypatch.setattr(fetching, "MOST_BYTES", 2**20)
+    held: list[int] = []
+    url = serve(lambda handler: send(handler, bytes(2**21), told=told))
+    found = Fetcher().fetch(Entry(f"{url}/a.jpg"), held.append)
+    assert found.kind_of_error == "too large"
+    assert f"up to 1 MiB, got {'2 MiB' if told else 'more'}." in str(found.error)
+    assert held[-1] == 0
+
+
+def test_a_request_that_stalls_is_sent_again(
+    serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_reads, "_TRY_SECONDS", 0.3)
+    monkeypatch.setattr(locations, "_HTTP_SECONDS", {"total": None, "sock_read": 0.2})
+    requests: list[str] = []
+    go_on = threading.Event()
+
+    def answer(handler: Any) -> None:
+        requests.append(handler.path)
+        if len(requests) == 1:
+            go_on.wait(10)
+        send(handler, b"content")
+
+    started = time.monotonic()
+    try:
+        tries: list[int] = []
+        url = serve(answer)
+        found = Fetcher().fetch(Entry(f"{url}/a.jpg"), beat=lambda: tries.append(1))
+        assert found.content == b"content"
+        assert (len(requests), time.monotonic() - started < 5) == (2, True)
+        assert len(tries) >= 2
+    finally:
+        go_on.set()
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, "missing"), (403, "forbidden"), (503, "unreachable")])
+def test_a_refusal_of_a_web_server_is_told_by_its_kind(
+    serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch, status: int, kind: str
+) -> None:
+    monkeypatch.setattr(retries, "_LONGEST_WAIT", 0.01)
+    url = serve(lambda handler: handler.send_error(status))
+    assert Fetcher().fetch(Entry(f"{url}/a.jpg")).kind_of_error == kind
+
+
+@pytest.mark.parametrize("size", [0, 50, 100, 101, 250])
+def test_a_file_of_unknown_size_in_a_store_is_read_whole(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_reads, "_FIRST_BYTES", 100)
+    content = bytes(range(size))
+    fsspec.filesystem("memory").pipe_file("/reads/a.jpg", content)
+    held: list[int] = []
+    assert Fetcher().fetch(Entry("memory://reads/a.jpg"), held.append).content == content
+    assert held == [100, min(size, 100), *([size] if size > 100 else []), size]
+
+
+def test_an_empty_file_in_a_store_that_refuses_its_range_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = fsspec.filesystem("memory")
+
+    def refuse(*_given: Any, **_more: Any) -> bytes:
+        raise OSError(22, "The requested range is not satisfiable")
+
+    monkeypatch.setattr(type(store), "cat_file", refuse)
+    assert Fetcher().fetch(Entry("memory://reads/empty.jpg")).content == b""
+
+
+def test_a_file_of_unknown_size_in_a_store_that_is_too_large_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remote_reads, "_FIRST_BYTES", 100)
+    monkeypatch.setattr(fetching, "MOST_BYTES", 1000)
+    fsspec.filesystem("memory").pipe_file("/reads/b.jpg", bytes(2000))
+    assert Fetcher().fetch(Entry("memory://reads/b.jpg")).kind_of_error == "too large"
+
+
+def test_a_function_that_hangs_is_abandoned_at_its_deadline() -> None:
+    go_on = threading.Event()
+    with pytest.raises(TimeoutError, match="no answer within 0 seconds"):
+        with_deadline(lambda: go_on.wait(10), 0.05)
+    go_on.set()
+    assert with_deadline(lambda: 3, 5) == 3
+    with pytest.raises(KeyError):
+        with_deadline(lambda: {}["x"], 5)
+
+
+def test_a_store_that_hangs_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_reads, "_TRY_SECONDS", 0.1)
+    monkeypatch.setattr(retries, "_FIRST_WAIT", 0.01)
+    store = fsspec.filesystem("memory")
+    store.pipe_file("/reads/c.jpg", b"content")
+    go_on, read, calls = threading.Event(), type(store).cat_file, []
+
+    def stall(self: Any, *given: Any, **more: Any) -> bytes:
+        calls.append(1)
+        if len(calls) == 1:
+            go_on.wait(10)
+        return bytes(read(self, *given, **more))
+
+    monkeypatch.setattr(type(store), "cat_file", stall)
+    assert Fetcher().fetch(Entry("memory://reads/c.jpg", size=7)).content == b"content"
+    go_on.set()
+    assert len(calls) == 2
