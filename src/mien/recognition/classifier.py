@@ -164,6 +164,11 @@ class Classifier:
         return self._run(self._check_crops(crops), self.card.output)
 
     @property
+    def assumes_size(self) -> bool:
+        """Whether the network takes images of any size and the size of its input is assumed to be that of the crops."""
+        return self._input.assumed
+
+    @property
     def input_name(self) -> str:
         """Name of the network's input."""
         return self._network.inputs[0].name

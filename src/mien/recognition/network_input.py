@@ -35,6 +35,7 @@ class NetworkInput:
         channels: 1 for gray, 3 for RGB.
         channels_first: whether the layout is (n, channels, height, width).
         batch: fixed batch size; 0 if it is variable.
+        assumed: whether the network takes any height or width, so that the size of the crops is assumed.
     """
 
     height: int = CROP_SIZE
@@ -42,6 +43,7 @@ class NetworkInput:
     channels: int = 1
     channels_first: bool = False
     batch: int = 0
+    assumed: bool = False
 
     @property
     def color(self) -> str:
@@ -88,7 +90,7 @@ def read_input(name: str, shape: list[Any]) -> NetworkInput:
         for channels, sides, first in ((free[3], free[1:3], False), (free[1], free[2:4], True)):
             height, width = (side or CROP_SIZE for side in sides)
             if channels in {1, 3} and max(height, width) <= _LARGEST and min(height, width) >= 8:
-                return NetworkInput(height, width, channels, first, batch)
+                return NetworkInput(height, width, channels, first, batch, assumed=None in sides)
     raise ModelError.from_parts(
         name,
         expected="one input of shape (n, height, width, channels) or (n, channels, height, width), with 1 "

@@ -142,14 +142,21 @@ def _names_are_missing(model: str | Path) -> str:
 
 
 def _note_on_pixels(classifier: Classifier, options: ModelOptions) -> str:
-    """Return a note on the pixel range that was assumed for a file without a model card; empty if it was given."""
-    if not options.class_names or (options.pixel_scale, options.pixel_range) != (None, None):
+    """Return a note on what is assumed about a file without a model card: its pixel range and its size; else `""`."""
+    if not options.class_names:
         return ""
-    spec = classifier.card.input
-    return (
-        f"{Path(classifier.name).name} has no model card: its pixels go in from {spec.low:g} to {spec.high:g}. If it "
-        "was trained on others, give `pixel_scale` or `pixel_range`."
-    )
+    spec, name, notes = classifier.card.input, Path(classifier.name).name, []
+    if (options.pixel_scale, options.pixel_range) == (None, None):
+        notes.append(
+            f"{name} has no model card: its pixels go in from {spec.low:g} to {spec.high:g}. If it was trained on "
+            "others, give `pixel_scale` or `pixel_range`."
+        )
+    if classifier.assumes_size:
+        notes.append(
+            f"{name} takes images of any size: it gets crops of {spec.width}x{spec.height} pixels. If it was trained on "
+            "images of another size, export it again with that size as its input."
+        )
+    return " ".join(notes)
 
 
 def _open_keras(
