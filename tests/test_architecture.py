@@ -27,7 +27,11 @@ def imports_of(tree: ast.AST, modules: set[str]) -> set[str]:
     }
     found: set[str] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and id(node) not in for_types:
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} & modules
+        elif isinstance(node, ast.ImportFrom) and node.module:
             names = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
             found |= names & modules
     return found

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.bulk.ray_stages import other_version
 from mien.errors import MienError, MissingExtra
 from mien.quoting import quoted
 
@@ -171,11 +172,3 @@ def require_same_version(ray: Any, version: str) -> None:
             continue
         if found != version:
             raise other_version(version, found, node["NodeManagerHostname"])
-
-
-def other_version(version: str, found: str | None, machine: str) -> MienError:
-    """Return the error about a machine with another version of mien, or none."""
-    return MienError(
-        f"Expected mien {version} on every machine of the cluster, got {found or 'none'} on {machine[:60]}. "
-        "Install the same version there."
-    )

@@ -14,7 +14,6 @@ from mien.bulk.batch_options import usable_cores
 from mien.bulk.entries import entry_from_row
 from mien.bulk.fetching import Fetched, Fetcher
 from mien.bulk.output import rows_to_table
-from mien.bulk.ray_cluster import other_version
 from mien.bulk.supervisor import Attempts, Supervisor
 from mien.errors import MienError
 
@@ -242,3 +241,11 @@ class RowsSink(_sink_base()):  # type: ignore[misc]
     def min_rows_per_write(self) -> int:
         """Approximate number of inputs per commit."""
         return self._rows
+
+
+def other_version(version: str, found: str | None, machine: str) -> MienError:
+    """Return the error about a machine with another version of mien, or none."""
+    return MienError(
+        f"Expected mien {version} on every machine of the cluster, got {found or 'none'} on {machine[:60]}. "
+        "Install the same version there."
+    )
