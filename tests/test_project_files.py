@@ -39,7 +39,10 @@ def planned(target: str, path: str, *more: str) -> list[str]:
     if make is None:
         pytest.skip("needs make")
     command = [make, "-n", "VENV=.venv-of-a-fresh-clone", target, *more]
-    environment = {**os.environ, "PATH": path}
+    inherited = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}  # of `make test`
+    environment = {name: value for name, value in os.environ.items() if name not in inherited} | {
+        "PATH": path
+    }
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
