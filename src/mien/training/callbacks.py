@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from mien.errors import ModelError
-from mien.interrupts import interrupts_delayed
+from mien.interrupts import interrupts_delayed, raise_remembered
 from mien.training.backend import seed_epoch
 from mien.training.callback_states import restore_states, states_of
 from mien.training.checkpoint import FURTHER_COLUMNS, save_checkpoint
@@ -194,6 +194,10 @@ class CheckpointWriter(keras.callbacks.Callback):  # type: ignore[misc]
         self._on_epoch = on_epoch
         self._rate = 0.0
         self._began = 0.0
+
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002
+        """Stop after a Ctrl-C whose exception was swallowed, such as while Keras built the network."""
+        raise_remembered()
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Record the rate at the start of the epoch, before a plateau changes it."""

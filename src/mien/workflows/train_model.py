@@ -18,6 +18,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mien.interrupts import interrupts_remembered
 from mien.training.custom import CustomParts
 from mien.training.keras_start import prepare_keras
 from mien.wording import counted
@@ -117,7 +118,8 @@ def run_training(data: Any, options: TrainOptions, reporter: Reporter) -> Run:
     trainer = RunTrainer(reporter, devices)
     plan = replace(plan, folder=devices.own_folder(plan.folder) if devices else plan.folder)
     try:
-        trained = _train(dataset, plan, options, trainer, reporter)
+        with interrupts_remembered():
+            trained = _train(dataset, plan, options, trainer, reporter)
     except TrainingInterrupted:
         raise
     except KeyboardInterrupt:
