@@ -222,11 +222,16 @@ def summarize(
         added=changes.added if changes else 0,
         passed_over=manifest.passed_over,
     )
+    _write(parts.storage, summary)
+    return summary
+
+
+def _write(storage: Storage, summary: BatchSummary) -> None:
+    """Write a summary as JSON and as a page."""
     from mien.bulk.summary_page import to_html
 
-    parts.storage.write_json("summary.json", summary.to_dict())
-    parts.storage.write("summary.html", to_html(summary).encode())
-    return summary
+    storage.write_json("summary.json", summary.to_dict())
+    storage.write("summary.html", to_html(summary).encode())
 
 
 def _of_all_runs(storage: Storage) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.completion import choices, complete_data, complete_models, complete_splits
+from mien.cli.completion import complete_data, complete_models, complete_splits
 from mien.cli.console import err, out, print_json
 from mien.cli.help_text import examples
 from mien.cli.shared_options import (
@@ -25,6 +25,7 @@ from mien.cli.shared_options import (
     PixelRangeOption,
     PixelScaleOption,
     VotesOption,
+    complete_label_sets,
     parse_pixel_range,
 )
 from mien.wording import counted
@@ -75,9 +76,7 @@ def evaluate(
         typer.Option(
             "--label-set",
             metavar="NAME",
-            autocompletion=choices(
-                "fer2013", "ferplus", "fused", "affectnet7", "affectnet8", "rafdb", "ckplus", "jaffe"
-            ),
+            autocompletion=complete_label_sets,
             help="Label set to evaluate in, of those of the model: fer2013, ferplus or fused for the bundled models.",
             show_default="fer2013 for a FER2013 table; else the main label set of the model",
         ),

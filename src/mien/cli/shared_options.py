@@ -58,14 +58,15 @@ DataOption = Annotated[
         show_default="drawn faces",
     ),
 ]
+complete_label_sets = choices(
+    "fer2013", "ferplus", "fused", "affectnet7", "affectnet8", "rafdb", "ckplus", "jaffe"
+)
 LabelsOption = Annotated[
     str | None,
     typer.Option(
         "--label-set",
         metavar="NAME",
-        autocompletion=choices(
-            "fer2013", "ferplus", "fused", "affectnet7", "affectnet8", "rafdb", "ckplus", "jaffe"
-        ),
+        autocompletion=complete_label_sets,
         help="Label set: fer2013, ferplus, affectnet7, affectnet8, rafdb, ckplus or jaffe.",
         show_default="the classes of the data",
     ),
