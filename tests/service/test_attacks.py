@@ -72,7 +72,7 @@ def test_a_redirecting_video_is_refused_promptly_and_opens_no_socket(
     before = udp_sockets()
     began = time.monotonic()
     reply = service.send_raw(REDIRECTIONS[name], kind="video/mp4", to=_VIDEO)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 3
     assert reply.status in {415, 422}
     assert reply.headers["content-type"] == "application/problem+json"
     assert udp_sockets() == before
@@ -84,7 +84,7 @@ def test_a_redirecting_video_is_refused_promptly_and_opens_no_socket(
 def test_a_video_whose_header_exceeds_its_content_is_refused_promptly(service: Running, name: str) -> None:
     began = time.monotonic()
     reply = service.send_raw(BOMBS[name], kind="video/mp4", to=_VIDEO)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 3
     assert reply.status in {415, 422}  # formats that the service does not accept are refused earlier
     if reply.status == 422:
         assert "header fits its content" in reply.json["expected"]
@@ -94,7 +94,7 @@ def test_a_video_whose_header_exceeds_its_content_is_refused_promptly(service: R
 def test_an_image_with_too_many_parts_is_refused_promptly(service: Running, name: str) -> None:
     began = time.monotonic()
     reply = service.send_raw(ATTACKS[name])
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 2
     assert reply.status == 422
     assert "usual number of parts" in reply.json["expected"]
 

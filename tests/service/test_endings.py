@@ -200,7 +200,7 @@ def test_log_records_lost_while_output_is_blocked_are_counted(
     began = time.monotonic()
     for _ in range(10):
         output.emit(record)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 1
     blocked = False
     output.drain()
     output.emit(record)

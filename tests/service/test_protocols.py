@@ -247,7 +247,7 @@ class TestInference:
         images = b'{"name": "image", "datatype": "BYTES", "data": ["AAAA"], "shape": [' + shape + b"]}"
         reply = post(service, b'{"inputs": [' + images + b"]}", "/v2/models/mien/infer")
         assert reply.status == 422
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 1
 
     @pytest.mark.parametrize("shape", [[1.0], [True], [-1, -1], ["1"], [4, 0], 1, None])
     def test_an_invalid_shape_is_refused(self, service: Running, shape: Any) -> None:

@@ -241,14 +241,14 @@ def test_slow_unauthenticated_connection_does_not_delay_startup(
 
     def trickle() -> None:
         with suppress(OSError):
-            for _ in range(40):
+            for _ in range(11):
                 stranger.sendall(b"s")
                 time.sleep(0.2)
 
     sending = threading.Thread(target=trickle)
     sending.start()
     assert host_meeting.meet(server, b"secret!!", 1) == []
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 1.5
     sending.join()
     stranger.close()
 

@@ -182,10 +182,10 @@ class TestBombs:
         nest = b""
         for _ in range(2000):
             nest = box(b"moov", nest)
-        began = time.process_time()
+        began = time.monotonic()
         for data in (nest, box(b"ftyp", b"isom") + b"\0\0\0\0moov" * 50, box(b"free", b"") * 100_000):
             check_container("video", io.BytesIO(data))
-        assert time.process_time() - began < 5
+        assert time.monotonic() - began < 2
 
 
 @pytest.mark.slow
