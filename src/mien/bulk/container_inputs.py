@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.bulk.entries import Entry
+from mien.bulk.listing_ahead import in_order
 from mien.bulk.locations import kind_of_error, locate, why
 from mien.bulk.retries import with_retries
 from mien.errors import DataError, MissingExtra
@@ -138,8 +139,8 @@ def entries_of_parquet(
             yield from _values(table, name, opened)
             return
         for batch in opened.iter_batches(batch_size=4096, columns=[name]):
-            for row, text in enumerate(batch.column(0).to_pylist()):
-                yield from _listed(text, table, expand, f"row {row}")
+            texts = batch.column(0).to_pylist()
+            yield from in_order(_listed(text, table, expand, f"row {row}") for row, text in enumerate(texts))
 
 
 def _values(table: Entry, column: str, opened: Any) -> Iterator[Entry]:
@@ -159,12 +160,12 @@ def _listed(
     text: str | None, table: Entry, expand: Callable[[str, str], Iterator[Entry]], place: str
 ) -> Iterator[Entry]:
     if text is None or not text.strip():
-        yield Entry(
+        empty = Entry(
             table.uri, member=place, size=table.size, etag=table.etag,
             error=f"{quoted_path(table.uri)}: {place} is empty, expected a path or a URL.",
         )  # fmt: skip
-        return
-    yield from expand(text.strip(), table.uri)
+        return iter((empty,))
+    return expand(text.strip(), table.uri)
 
 
 def entries_of_list(
@@ -187,12 +188,12 @@ def entries_of_list(
                 separator = "\t" if listed.uri.lower().endswith(".tsv") else ","
                 rows = csv.DictReader(text, delimiter=separator)
                 name = choose_column(list(rows.fieldnames or ()), column, listed.uri)
-                for number, row in enumerate(rows):
-                    yield from _listed(row[name], listed, expand, f"row {number}")
+                yield from in_order(
+                    _listed(row[name], listed, expand, f"row {number}") for number, row in enumerate(rows)
+                )
                 return
-            for line in text:
-                if line.strip() and not line.startswith("#"):
-                    yield from expand(line.strip(), listed.uri)
+            lines = (line.strip() for line in text if line.strip() and not line.startswith("#"))
+            yield from in_order(expand(line, listed.uri) for line in lines)
         except UnicodeDecodeError as error:
             raise DataError(
                 f"{quoted_path(listed.uri)}: expected a list of paths and URLs as UTF-8 text, got other bytes."

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from stat import S_ISDIR
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.container_inputs import (
@@ -22,7 +22,8 @@ from mien.bulk.container_inputs import (
     kind_of_name,
 )
 from mien.bulk.entries import Entry
-from mien.bulk.listing_errors import hint, or_failed
+from mien.bulk.listing_ahead import Ahead, in_order
+from mien.bulk.listing_errors import hint, or_failed, or_refused, refused_packed
 from mien.bulk.local_listing import MAGIC, any_match, entry_of, file_entry, walk
 from mien.bulk.locations import (
     Location,
@@ -35,7 +36,7 @@ from mien.bulk.locations import (
     url_in,
     why,
 )
-from mien.bulk.remote_listing import path_on_this_machine, remote_entry, remote_files
+from mien.bulk.remote_listing import path_on_this_machine, remote_entry, remote_files, remote_matches
 from mien.bulk.retries import TRIES, with_retries
 from mien.errors import DataError
 from mien.quoting import quoted, quoted_path
@@ -66,6 +67,8 @@ class Lister:
     passed_over: Counter[str] = field(default_factory=Counter)
     _open_lists: list[str] = field(default_factory=list)
     _left_out: str | None = None
+    _stop: Event | None = None
+    """Ends the threads that list tars in advance; `None` in such a thread, which lists what it finds itself."""
 
     def __post_init__(self) -> None:
         path = path_on_this_machine(self.leave_out)
@@ -78,23 +81,35 @@ class Lister:
             DataError: a source has no inputs or cannot be listed.
             MissingExtra: the package for a URL scheme is not installed.
         """
-        for source in sources:
-            if not isinstance(source, str | os.PathLike) or not str(source).strip():
-                raise DataError(f"Expected a path, a glob or a URL as a source, got {quoted(source)}.")
-            uri, count = os.fspath(source), 0
-            path = local_path(uri)
+        self._stop = Event()
+        try:
+            yield from in_order(self._source(source) for source in sources)
+        finally:
+            self._stop.set()
+
+    def _source(self, source: str | os.PathLike[str]) -> Iterator[Entry]:
+        if not isinstance(source, str | os.PathLike) or not str(source).strip():
+            raise DataError(f"Expected a path, a glob or a URL as a source, got {quoted(source)}.")
+        uri = os.fspath(source)
+        path = local_path(uri)
+        expand, what = (Lister._remote, uri) if path is None else (Lister._local, path)
+        is_tar = os.path.splitext(uri)[1].lower() in PLAIN_TAR  # noqa: PTH122
+        return or_refused(uri, self._ahead(expand, what) if is_tar else expand(self, what), self._others)
+
+    def _ahead(self, expand: Callable[[Lister, Any], Iterator[Entry]], what: Any) -> Iterator[Entry]:
+        """Expand something with a lister of its own in a thread, which starts at once."""
+        if self._stop is None:
+            return expand(self, what)
+        other = replace(self, passed_over=Counter(), _open_lists=[*self._open_lists], _stop=None)
+        ahead = Ahead(lambda: expand(other, what), self._stop)
+
+        def entries() -> Iterator[Entry]:
             try:
-                for entry in self._local(path) if path is not None else self._remote(uri):
-                    count += 1
-                    yield entry
-            except (OSError, ValueError) as error:
-                if isinstance(error, DataError):
-                    raise
-                raise DataError(
-                    f"{quoted_path(uri)}: cannot be listed: {why(error)}.{hint(error)}"
-                ) from error
-            if not count:
-                raise DataError(f"{quoted_path(uri)}: expected images or videos, found none.{self._others()}")
+                yield from ahead
+            finally:
+                self.passed_over.update(other.passed_over)
+
+        return entries()
 
     def _others(self) -> str:
         named = ", ".join(
@@ -116,14 +131,16 @@ class Lister:
 
     def _glob(self, pattern: str) -> Iterator[Entry]:
         """Expand a glob: its files and, unless it contains `**`, which finds the files below, its folders."""
-        for name in sorted(glob.iglob(pattern, recursive=True)):  # noqa: PTH207 - absolute ones too
-            if os.path.isdir(name):  # noqa: PTH112
-                if "**" not in pattern and not self._is_left_out(name):
-                    yield from self._folder(name)
-            elif name.endswith(PARQUET) and self._is_left_out(name):
-                continue
-            elif os.path.isfile(name) and self._is_input(name):  # noqa: PTH113
-                yield from self._named(uri_of_path(name), os.stat(name))  # noqa: PTH116
+        names = sorted(glob.iglob(pattern, recursive=True))  # noqa: PTH207 - absolute ones too
+        yield from in_order(self._globbed(name, pattern) for name in names)
+
+    def _globbed(self, name: str, pattern: str) -> Iterator[Entry]:
+        if os.path.isdir(name):  # noqa: PTH112
+            return self._folder(name) if "**" not in pattern and not self._is_left_out(name) else iter(())
+        of_a_job = name.endswith(PARQUET) and self._is_left_out(name)
+        if of_a_job or not os.path.isfile(name) or not self._is_input(name):  # noqa: PTH113
+            return iter(())
+        return self._named(uri_of_path(name), os.stat(name))  # noqa: PTH116
 
     def _is_left_out(self, name: str) -> bool:
         return self._left_out is not None and f"{os.path.realpath(name)}/".startswith(f"{self._left_out}/")
@@ -148,11 +165,10 @@ class Lister:
 
     def _held(self, held: list[Entry], count: int) -> Iterator[Entry]:
         """Expand the tars and Parquet files of a folder, only if it contains no images or videos."""
-        for one in held:
-            if count:
-                self.passed_over[Path(one.uri).suffix] += 1
-            else:
-                yield from self._opened(one)
+        if count:
+            self.passed_over.update(Path(one.uri).suffix for one in held)
+        else:
+            yield from in_order(map(self._opened, held))
 
     def _is_input(self, name: str) -> bool:
         suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
@@ -162,24 +178,23 @@ class Lister:
         return good
 
     def _named(self, uri: str, stat: os.stat_result) -> Iterator[Entry]:
-        yield from self._opened(file_entry(uri, kind_of_name(uri) or "image", stat))
+        return self._opened(file_entry(uri, kind_of_name(uri) or "image", stat))
 
     def _opened(self, entry: Entry) -> Iterator[Entry]:
         """Expand a tar, Parquet file or list; yield any other file itself."""
         suffix = os.path.splitext(entry.uri)[1].lower()  # noqa: PTH122
         if is_packed_tar(entry.uri):
-            raise DataError(
-                f"{quoted_path(entry.uri)}: expected a tar that is not compressed, for members of a compressed one "
-                "cannot be read one by one. Unpack it, or make a plain tar of it."
-            )
+            return refused_packed(entry.uri)
         if suffix in PLAIN_TAR:
-            yield from entries_of_tar(entry, self.storage_options, self.passed_over)
-        elif suffix == PARQUET:
-            yield from self._lines(entry, entries_of_parquet)
-        elif suffix in LISTS:
-            yield from self._lines(entry, entries_of_list)
-        else:
-            yield entry
+            return self._ahead(Lister._tar, entry)
+        if suffix == PARQUET:
+            return self._lines(entry, entries_of_parquet)
+        if suffix in LISTS:
+            return self._lines(entry, entries_of_list)
+        return iter((entry,))
+
+    def _tar(self, tar: Entry) -> Iterator[Entry]:
+        return entries_of_tar(tar, self.storage_options, self.passed_over)
 
     def _lines(self, listed: Entry, entries_of: Callable[..., Iterator[Entry]]) -> Iterator[Entry]:
         """Expand a list or table, whose items may be lists as well."""
@@ -202,8 +217,7 @@ class Lister:
             DataError: a URL contains a password.
         """
         if local_path(text) is not None:
-            yield from self._local_item(text, str(local_path(text)), base)
-            return
+            return self._local_item(text, str(local_path(text)), base)
         require_no_password(text)
         name = text.partition("?")[0]
         is_http = str(scheme_of(text)).startswith("http")
@@ -214,9 +228,10 @@ class Lister:
             or is_packed_tar(name)
             or (not is_http and MAGIC.search(text))
         ):
-            yield from or_failed(text, text, self._remote(text))
-        else:  # without a request for each of possibly millions
-            yield Entry(text, kind_of_name(text) or "image")
+            found = self._ahead(Lister._remote, text) if suffix in PLAIN_TAR else self._remote(text)
+
+            return or_failed(text, text, found)
+        return iter((Entry(text, kind_of_name(text) or "image"),))  # without a request for each of millions
 
     def _local_item(self, text: str, path: str, base: str) -> Iterator[Entry]:
         paths = [path]
@@ -231,15 +246,15 @@ class Lister:
                 continue
             uri = uri_of_path(one)
             found = self._folder(one) if S_ISDIR(stat.st_mode) else self._named(uri, stat)
-            yield from or_failed(text, uri, found)
-            return
+            return or_failed(text, uri, found)
         uri = uri_of_path(path.replace("\0", ""))
         matching = [one for one in paths if MAGIC.search(one) and "\0" not in one and any_match(one)]
         if matching:
-            yield from or_failed(text, uri, self._glob(matching[0]))
-        elif first is not None:
-            told = f"{quoted_path(path)}: {why(first)}."
-            yield Entry(uri, error=told, error_kind=kind_of_error(first))
+            return or_failed(text, uri, self._glob(matching[0]))
+        if first is None:
+            return iter(())
+        told = f"{quoted_path(path)}: {why(first)}."
+        return iter((Entry(uri, error=told, error_kind=kind_of_error(first)),))
 
     def _remote(self, uri: str) -> Iterator[Entry]:
         place = locate(uri, self.storage_options)
@@ -273,25 +288,13 @@ class Lister:
 
     def _remote_glob(self, place: Location, uri: str) -> Iterator[Entry]:
         """Expand a glob in the same way as `_glob`."""
-        from fsspec.utils import glob_translate
-
-        wanted = re.compile(glob_translate(place.path))
-        literal = place.path[: MAGIC.search(place.path).start()]  # type: ignore[union-attr]
-        parts = place.path.count("/") + 1
-
-        def folder_of(file: tuple[str, dict[str, Any]]) -> str | None:
-            """Return the folder that matches; an empty text for a file that matches itself, `None` for neither."""
-            if wanted.match(file[0]):
-                return ""
-            folder = "/".join(file[0].split("/")[:parts])
-            return folder if "**" not in place.path and folder != file[0] and wanted.match(folder) else None
-
-        files = remote_files(Location(place.filesystem, literal.rpartition("/")[0]), literal, self.leave_out)
+        files, folder_of = remote_matches(place, self.leave_out)
         for folder, some in groupby(files, folder_of):
             if folder:
                 yield from self._remote_folder(place, uri, some)
             elif folder is not None:
-                for name, item in some:
-                    if self._is_input(name):
-                        kind = kind_of_name(name) or "image"
-                        yield from self._opened(remote_entry(url_in(place, uri, name), kind, item))
+                inputs = ((name, item) for name, item in some if self._is_input(name))
+                yield from in_order(
+                    self._opened(remote_entry(url_in(place, uri, name), kind_of_name(name) or "image", item))
+                    for name, item in inputs
+                )

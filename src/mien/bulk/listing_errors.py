@@ -10,7 +10,7 @@ from mien.errors import DataError
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def or_failed(text: str, uri: str, entries: Iterator[Entry]) -> Iterator[Entry]:
@@ -29,6 +29,43 @@ def or_failed(text: str, uri: str, entries: Iterator[Entry]) -> Iterator[Entry]:
     if not count:
         told = f"{quoted_path(text)}: expected images or videos, found none."
         yield Entry(uri, error=told, error_kind="missing")
+
+
+def or_refused(uri: str, entries: Iterator[Entry], others: Callable[[], str]) -> Iterator[Entry]:
+    """Yield the inputs of a source.
+
+    Args:
+        uri: the source.
+        entries: its inputs.
+        others: returns a sentence about other files there.
+
+    Raises:
+        DataError: it cannot be listed or has no inputs.
+    """
+    count = 0
+    try:
+        for entry in entries:
+            count += 1
+            yield entry
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{quoted_path(uri)}: cannot be listed: {why(error)}.{hint(error)}") from error
+    if not count:
+        raise DataError(f"{quoted_path(uri)}: expected images or videos, found none.{others()}")
+
+
+def refused_packed(uri: str) -> Iterator[Entry]:
+    """Refuse a compressed tar when its inputs are taken.
+
+    Raises:
+        DataError: always.
+    """
+    yield from ()
+    raise DataError(
+        f"{quoted_path(uri)}: expected a tar that is not compressed, for members of a compressed one cannot be read one "
+        "by one. Unpack it, or make a plain tar of it."
+    )
 
 
 def hint(error: BaseException) -> str:

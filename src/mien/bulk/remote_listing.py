@@ -7,12 +7,12 @@ import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.bulk.entries import Entry
+from mien.bulk.local_listing import MAGIC
+from mien.bulk.locations import Location
 from mien.bulk.retries import with_retries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mien.bulk.locations import Location
+    from collections.abc import Callable, Iterator
 
 _ETAGS = (
     "ETag", "etag", "md5Hash", "mtime", "blob_id", "last_modified", "LastModified", "modificationTime", "modify",
@@ -48,6 +48,34 @@ def remote_files(
     for name, info in files:
         if left_out is None or not name.startswith(left_out):
             yield name, info
+
+
+def remote_matches(
+    place: Location, leave_out: Location | None = None
+) -> tuple[Iterator[tuple[str, dict[str, Any]]], Callable[[tuple[str, dict[str, Any]]], str | None]]:
+    """Return the files that may match a glob, and a function that tells how one of them matches.
+
+    Args:
+        place: the glob.
+        leave_out: a folder that is left out.
+
+    Returns:
+        The files as from `remote_files`, and a function from one of them to the folder that matches; an empty text for
+        a file that matches itself, `None` for neither.
+    """
+    from fsspec.utils import glob_translate
+
+    wanted = re.compile(glob_translate(place.path))
+    literal = MAGIC.split(place.path, maxsplit=1)[0]
+    parts = place.path.count("/") + 1
+
+    def folder_of(file: tuple[str, dict[str, Any]]) -> str | None:
+        if wanted.match(file[0]):
+            return ""
+        folder = "/".join(file[0].split("/")[:parts])
+        return folder if "**" not in place.path and folder != file[0] and wanted.match(folder) else None
+
+    return remote_files(Location(place.filesystem, literal.rpartition("/")[0]), literal, leave_out), folder_of
 
 
 def path_there(filesystem: Any, folder: Location | None) -> str | None:
