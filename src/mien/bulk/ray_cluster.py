@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mien.bulk.batch_options import BatchOptions
 
 _STORE_BYTES = 2**30  # size of Ray's object store if Ray is started here
+_IDLE_MS = "600000"  # Ray ends idle processes after 1 s by default, and the next commit would start a new one
 _EXPECTED = 16  # workers for which a job is divided if the cluster has fewer cores when the job starts
 _START = "Is it running? Start one with: ray start --head"
 
@@ -48,6 +49,7 @@ def import_ray() -> Any:
         MissingExtra: Ray is not installed.
     """
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors reach the driver as exceptions
+    os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", _IDLE_MS)
     try:
         with _quiet():
             import ray
