@@ -332,3 +332,21 @@ def test_class_names_are_also_accepted_under_their_former_name() -> None:
     former = evaluate(noisy, readable(), labels=FER2013.classes)  # type: ignore[call-arg]
     assert former.to_dict() == evaluate(noisy, readable(), class_names=FER2013.classes).to_dict()
     assert former.class_names == former.labels == FER2013.classes
+
+
+def test_intervals_are_wider_if_whole_groups_are_resampled() -> None:
+    """Images of a group are copies of each other, so that there is only as much information as there are groups."""
+    few = readable(70, seed=3)
+    images = np.repeat(few.images, 10, axis=0)
+    alone = dataset_of(images, np.repeat(few.labels, 10), ["PrivateTest"] * 700, FER2013)
+    grouped = replace(alone, groups=np.repeat([f"p{i}" for i in range(70)], 10))
+    narrow, wide, single = (
+        evaluate(noisy, one, class_names=FER2013.classes) for one in (alone, grouped, few)
+    )
+    assert narrow.accuracy == wide.accuracy == single.accuracy
+    assert wide.groups is not None
+    assert "groups" not in wide.to_dict()
+    for name in ("accuracy_interval", "macro_f1_interval"):
+        by_image, by_group, expected = (np.ptp(getattr(one, name)) for one in (narrow, wide, single))
+        assert by_group > 2 * by_image
+        assert by_group == pytest.approx(expected, rel=0.2)

@@ -85,6 +85,20 @@ def test_comparison_contains_the_score_differences() -> None:
         compare(scored(one, true), scored(other, true[::-1].copy()))
 
 
+def test_groups_of_the_evaluations_are_resampled_by_default() -> None:
+    rng = np.random.default_rng(2)
+    true = np.repeat(rng.integers(0, 3, 40), 5)
+    one = np.where(np.repeat(rng.random(40) < 0.5, 5), true, (true + 1) % 3)
+    other = np.where(np.repeat(rng.random(40) < 0.8, 5), true, (true + 1) % 3)
+    groups = np.repeat([f"p{i:02}" for i in range(40)], 5)
+    alone = compare(scored(one, true), scored(other, true))
+    first, second = (replace(scored(predicted, true), groups=groups) for predicted in (one, other))
+    found = compare(first, second)
+    assert found == compare(scored(one, true), scored(other, true), groups=groups)
+    for name in ("accuracy_interval", "macro_f1_interval"):
+        assert np.ptp(getattr(found, name)) > 1.7 * np.ptp(getattr(alone, name))
+
+
 def test_comparing_evaluations_of_other_images_or_classes_is_refused() -> None:
     true = np.arange(30) % 3
     first, second = scored(true, true), scored(true, true)

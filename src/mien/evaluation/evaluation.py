@@ -13,7 +13,7 @@ from mien.wording import counted
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BY_IMAGE = ("probabilities", "true", "images")
+_BY_IMAGE = ("probabilities", "true", "images", "groups")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,7 +33,7 @@ class Evaluation:
         accuracy_interval: its 95% bootstrap interval; groups are resampled if the data set has them.
         loss: categorical cross-entropy in nats.
         macro_f1: mean F1 over the classes, in [0, 1].
-        macro_f1_interval: its 95% bootstrap interval.
+        macro_f1_interval: its 95% bootstrap interval, computed in the same way.
         balanced_accuracy: mean recall over the classes, in [0, 1].
         per_class: `{label: {"precision":, "recall":, "f1":, "support":}}`.
         confusion: int64 (classes, classes), rows are true classes, columns predicted classes.
@@ -48,6 +48,7 @@ class Evaluation:
             the sources of its images.
         label_mapping: how the classes of the data set were mapped to those of the model
             (`mien.data.label_mapping.LabelMapping.to_dict`); `None` if both have the same classes.
+        groups: str (n,), the person or video of each image; `None` if the data set does not name them.
     """
 
     model: str
@@ -71,6 +72,7 @@ class Evaluation:
     images: NDArray[np.uint8]
     by_source: dict[str, dict[str, Any]] | None = None
     label_mapping: dict[str, Any] | None = None
+    groups: NDArray[np.str_] | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:

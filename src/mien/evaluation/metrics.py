@@ -206,9 +206,9 @@ def bootstrap_interval(
     Raises:
         DataError: If it is not a confusion matrix of at least one image, or another argument is invalid.
     """
-    if score not in _SCORES:
+    if score not in SCORES:
         raise DataError.from_parts(
-            expected=f"the score to be one of {', '.join(_SCORES)}", received=repr(score)[:80]
+            expected=f"the score to be one of {', '.join(SCORES)}", received=repr(score)[:80]
         )
     if not isinstance(level, int | float) or not 0 < level < 1:
         raise DataError.from_parts(expected="the level to be between 0 and 1", received=repr(level)[:80])
@@ -217,7 +217,7 @@ def bootstrap_interval(
     cells = confusion.ravel()
     n = int(cells.sum())
     drawn = np.random.default_rng(seed).multinomial(n, cells / n, size=resamples)
-    scores = _SCORES[score](drawn.reshape(resamples, *confusion.shape))
+    scores = SCORES[score](drawn.reshape(resamples, *confusion.shape))
     low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -250,4 +250,5 @@ def _balanced_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(_ratio(right, support).sum(axis=-1) / (support > 0).sum(axis=-1))
 
 
-_SCORES = {"accuracy": _accuracy, "macro_f1": _macro_f1, "balanced_accuracy": _balanced_accuracy}
+SCORES = {"accuracy": _accuracy, "macro_f1": _macro_f1, "balanced_accuracy": _balanced_accuracy}
+"""Functions from a confusion matrix, or a stack of them, to a score each."""

@@ -105,7 +105,8 @@ def compare(
     Args:
         first: evaluation of the first model.
         second: evaluation of the second model, on the same images and classes.
-        groups: str (n,), the person or video of each image; groups are resampled as a whole.
+        groups: str (n,), the person or video of each image; groups are resampled as a whole. By default those of the
+            first evaluation.
         seed: random seed of the bootstrap.
 
     Raises:
@@ -123,6 +124,7 @@ def compare(
             f"({counted(second.n, 'image')}), which differ. Evaluate both models on the same split of the same data, "
             "read with the same options."
         )
+    groups = first.groups if groups is None else groups
     right = [np.asarray(one.predicted == one.true) for one in (first, second)]
     scores = [float(one.mean()) for one in right]
     f1 = [one.macro_f1 for one in (first, second)]

@@ -19,7 +19,7 @@ from mien.data.dataset import PRIVATE_TEST, Dataset
 from mien.data.inspection import duplicate_free, require_splits
 from mien.errors import DataError, ModelError
 from mien.evaluation import calibration, metrics
-from mien.evaluation.by_source import accuracy_of, group_confusions, group_interval, score_sources
+from mien.evaluation.by_source import group_confusions, group_interval, score_sources
 from mien.evaluation.evaluation import Evaluation
 from mien.evaluation.split_names import find_split
 from mien.probability_checks import require_probabilities
@@ -202,6 +202,8 @@ def _score(
     labels, true = subset.label_set.classes, subset.labels
     predicted = probabilities.argmax(axis=1)
     confusion = metrics.confusion_matrix(true, predicted, len(labels))
+    groups = _group_names(subset)
+    by_group = None if groups is None else group_confusions(true, predicted, groups, len(labels))
     return Evaluation(
         model=model,
         data=subset.source,
@@ -209,10 +211,10 @@ def _score(
         labels=labels,
         n=len(subset),
         accuracy=metrics.accuracy(confusion),
-        accuracy_interval=_accuracy_interval(confusion, true, predicted, subset),
+        accuracy_interval=_interval("accuracy", confusion, by_group),
         loss=metrics.log_loss(true, probabilities),
         macro_f1=metrics.macro_f1(confusion),
-        macro_f1_interval=metrics.bootstrap_interval(confusion, "macro_f1"),
+        macro_f1_interval=_interval("macro_f1", confusion, by_group),
         balanced_accuracy=metrics.balanced_accuracy(confusion),
         per_class=_class_table(confusion, labels),
         confusion=confusion,
@@ -227,18 +229,23 @@ def _score(
             if subset.sources is None
             else score_sources(probabilities, true, labels, subset.sources, subset.groups)
         ),
+        groups=groups,
     )
 
 
-def _accuracy_interval(
-    confusion: NDArray[np.int64], true: NDArray[np.int64], predicted: NDArray[np.int64], subset: Dataset
+def _group_names(subset: Dataset) -> NDArray[np.str_] | None:
+    """Return the group of each image, which is named within its source."""
+    if subset.groups is None or subset.sources is None:
+        return subset.groups
+    return np.char.add(np.char.add(subset.sources, " "), subset.groups)
+
+
+def _interval(
+    score: metrics.Score, confusion: NDArray[np.int64], by_group: NDArray[np.int64] | None
 ) -> tuple[float, float]:
-    if subset.groups is None:
-        return metrics.bootstrap_interval(confusion)
-    names = subset.groups
-    if subset.sources is not None:
-        names = np.char.add(np.char.add(subset.sources, " "), names)
-    return group_interval(group_confusions(true, predicted, names, len(confusion)), accuracy_of)
+    if by_group is None:
+        return metrics.bootstrap_interval(confusion, score)
+    return group_interval(by_group, metrics.SCORES[score])
 
 
 def _class_table(confusion: NDArray[np.int64], labels: tuple[str, ...]) -> dict[str, dict[str, float | int]]:
