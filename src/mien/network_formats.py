@@ -29,10 +29,13 @@ _MODULES = {
     ModelKind.HDF5: "mien.training.keras_network",
     ModelKind.JSON: "mien.training.keras_network",
 }
-"""Format -> module with a function `open_network(path, threads)`."""
+"""Format -> module with a function `open_network`."""
 
 FORMATS = frozenset(_MODULES)
 """The formats besides ONNX that can be run."""
+
+CROP_FORMATS = frozenset({ModelKind.KERAS, ModelKind.HDF5, ModelKind.JSON})
+"""Formats whose networks take gray crops of 48x48 pixels once opened, because layers that convert crops are added."""
 
 CODE_FORMATS = FORMATS - {ModelKind.TFLITE}
 """Formats whose files can contain code or operators that read and write files."""
@@ -93,17 +96,24 @@ class Network(Protocol):
         """
 
 
-def open_network(path: Path, kind: ModelKind, threads: int = 0) -> Network:
+def open_network(
+    path: Path, kind: ModelKind, threads: int = 0, input_shape: tuple[int, int, int] | None = None
+) -> Network:
     """Open a model file in a format other than ONNX.
 
     Args:
         path: the file or folder.
         kind: its format, one of `FORMATS`.
         threads: number of CPU threads per call; 0 lets the library choose. Keras and TensorFlow ignore it.
+        input_shape: the shape of an image, which sets variable dimensions of a Keras network.
 
     Raises:
         ModelError: If it does not load.
         MissingExtra: If the library for the format is not installed.
     """
-    network: Network = import_module(_MODULES[kind]).open_network(path, threads)
+    module = import_module(_MODULES[kind])
+    if kind in CROP_FORMATS:
+        network: Network = module.open_network(path, input_shape)
+    else:
+        network = module.open_network(path, threads)
     return network

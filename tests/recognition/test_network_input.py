@@ -60,6 +60,64 @@ def test_pixel_range_can_be_given_instead_of_pixel_scale(tmp_path: Path) -> None
         Classifier(path, class_names=NAMES, pixel_range=(1, -1))
 
 
+@pytest.mark.parametrize(
+    ("shape", "given", "axis"),
+    [
+        (["n", "h", "w", 1], (64, 32, 1), 0),
+        (["n", 3, "h", "w"], (3, 64, 32), 1),
+        (["n", "h", "w", "c"], (64, 32, 3), 0),
+        (["n", "c", "h", "w"], (1, 64, 32), 1),
+        (["n", 64, 32, "c"], (64, 32, 3), 0),
+        ([2, "h", "w", "c"], (64, 32, 1), 0),
+        (["n", 64, 32, 1], (64, 32, 1), 0),
+    ],
+)
+def test_input_shape_sets_the_variable_dimensions(
+    tmp_path: Path, shape: list[int | str], given: tuple[int, int, int], axis: int
+) -> None:
+    path = mean_network(tmp_path / "m.onnx", shape, axes=[1, 2, 3])
+    classifier = Classifier(path, class_names=NAMES, input_shape=given)
+    crops = np.stack([np.full((48, 48), level, np.uint8) for level in (0, 255, 51)])
+    np.testing.assert_allclose(classifier.probabilities(crops)[:, 0], [0, 1, 0.2], atol=1e-3)
+    assert classifier.input_shape == given
+    assert classifier.input_batches(crops)[0].shape[1:] == given
+    assert not classifier.assumes_size
+    spec, channels = classifier.card.input, given[0] if axis else given[2]
+    assert (spec.height, spec.width, spec.color) == (64, 32, "rgb" if channels == 3 else "gray")
+
+
+@pytest.mark.parametrize(
+    ("shape", "given"),
+    [(["n", 64, 64, 1], (48, 48, 1)), (["n", "h", "w", 1], (64, 64, 3)), (["n", 3, "h", "w"], (64, 64, 3))],
+)
+def test_input_shape_that_the_file_contradicts_is_refused(
+    tmp_path: Path, shape: list[int | str], given: tuple[int, int, int]
+) -> None:
+    path = mean_network(tmp_path / "m.onnx", shape, axes=[1, 2, 3])
+    with pytest.raises(ModelError, match=r"expected an input of shape .* as `input_shape` says"):
+        Classifier(path, class_names=NAMES, input_shape=given)
+
+
+@pytest.mark.parametrize(
+    "given", [(64, 64), (64, 64, 2), (4, 4, 1), (2000, 2000, 1), "3,64,64", (64.5, 64, 1), (64, None, 1), 64]
+)
+def test_invalid_input_shape_is_refused(tmp_path: Path, given: object) -> None:
+    path = mean_network(tmp_path / "m.onnx", ["n", "h", "w", "c"], axes=[1, 2, 3])
+    with pytest.raises(ModelError, match="input shape as height, width and channels"):
+        Classifier(path, class_names=NAMES, input_shape=given)  # type: ignore[arg-type]
+
+
+def test_variable_channels_require_an_input_shape(tmp_path: Path) -> None:
+    path = mean_network(tmp_path / "m.onnx", ["n", "h", "w", "c"], axes=[1, 2, 3])
+    with pytest.raises(ModelError, match="Give its shape, such as `input_shape=64,64,1`"):
+        Classifier(path, class_names=NAMES)
+
+
+def test_input_shape_is_refused_for_a_file_with_a_card() -> None:
+    with pytest.raises(ModelError, match="its model card tells its class names, scale and input shape"):
+        Classifier("small", input_shape=(48, 48, 1))
+
+
 def test_crops_are_resized_like_opencv(tmp_path: Path) -> None:
     from mien.card import InputSpec
     from mien.recognition.network_input import NetworkInput

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+import mien
 from mien.card import Head
 from mien.errors import ModelError
 from mien.labels import FER2013, FERPLUS
@@ -18,6 +19,8 @@ from mien.recognition.classifier import Classifier
 from mien.training.keras_io import load_classifier, read_card, save_network
 from mien.training.networks import Classic, Compact, NetworkSpec, build_network
 from mien.training.onnx_export import export_onnx, quantize
+from mien.workflows.load_model import open_model
+from mien.workflows.options import ModelOptions
 from tests.builders.models import CARD
 
 CLASSIC = Classic(widths=(8, 8, 8), dense=16)
@@ -151,6 +154,7 @@ def test_third_party_h5_requires_class_names(foreign: Path) -> None:
         np.testing.assert_allclose(answer, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_network_with_nested_rescaling_is_not_rescaled_again(tmp_path: Path) -> None:
     layers = keras.layers
     inner = keras.Sequential([keras.Input((48, 48, 1)), layers.Rescaling(1 / 255), layers.Flatten()])
@@ -163,7 +167,9 @@ def test_network_with_nested_rescaling_is_not_rescaled_again(tmp_path: Path) -> 
 
 def test_labels_are_refused_when_the_model_has_a_card(tmp_path: Path) -> None:
     path = save_network(trained_like(CLASSIC), tmp_path / "m.keras", CARD)
-    with pytest.raises(ModelError, match="leave `model_class_names`, `pixel_scale` and `pixel_range` out"):
+    with pytest.raises(
+        ModelError, match="leave `model_class_names`, `pixel_scale`, `pixel_range` and `input_shape` out"
+    ):
         load_classifier(path, labels=list(reversed(FER2013.classes)))
 
 
@@ -197,3 +203,39 @@ def test_failed_onnx_conversion_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="the conversion to ONNX failed"):
         export_onnx(tmp_path / "m.keras", tmp_path / "m.onnx", CARD)
     assert not (tmp_path / "m.onnx").exists()
+
+
+def any_size(path: Path) -> Path:
+    """Write a network without a card that takes gray images of any size."""
+    image = keras.Input((None, None, 1))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
+    keras.Model(image, keras.layers.Softmax()(pooled)).save(path)
+    return path
+
+
+def test_input_shape_sets_the_size_of_a_network_of_any_size(tmp_path: Path) -> None:
+    path = any_size(tmp_path / "any.keras")
+    told = load_classifier(path, labels=("a", "b"), input_shape=(64, 80, 1))
+    (resizing,) = [one for one in _layers(told.network) if isinstance(one, keras.layers.Resizing)]
+    assert (resizing.height, resizing.width) == (64, 80)
+    assert not told.assumes_size
+    assert load_classifier(path, labels=("a", "b")).assumes_size
+    with pytest.raises(ModelError, match=r"expected an input of shape .* as `input_shape` says"):
+        load_classifier(path, labels=("a", "b"), input_shape=(64, 80, 3))
+
+
+def _layers(network: keras.Model) -> list[keras.layers.Layer]:
+    return [
+        inner for one in network.layers for inner in (_layers(one) if isinstance(one, keras.Model) else [one])
+    ]
+
+
+def test_classifier_passes_the_input_shape_to_keras(tmp_path: Path) -> None:
+    path = any_size(tmp_path / "any.keras")
+    assumed = mien.Classifier(path, class_names=("a", "b"))
+    told = mien.Classifier(path, class_names=("a", "b"), input_shape=(64, 80, 1))
+    assert assumed.assumes_size
+    assert not told.assumes_size
+    assert told.probabilities(crops(2)).shape == (2, 2)
+    note = open_model(str(path), ModelOptions(class_names="a,b")).note
+    assert "any.keras takes images of any size: it gets crops of 48x48 pixels" in note

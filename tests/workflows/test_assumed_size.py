@@ -1,4 +1,4 @@
-"""The note on what is assumed about a model without a model card."""
+"""What is assumed about a model without a model card, and `input_shape`, which tells its size instead."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
+import mien
+from mien.cli import run
 from mien.workflows.load_model import open_classifier, open_model
 from mien.workflows.options import ModelOptions
 
@@ -41,3 +43,37 @@ def test_note_tells_the_size_that_is_assumed_for_a_network_of_any_size(
     fixed = open_model(str(write_model(tmp_path / "fixed.onnx", 64, 64)), options)
     assert "any size" not in fixed.note
     assert bool(fixed.note) == told
+
+
+def test_input_shape_replaces_the_assumption(tmp_path: Path) -> None:
+    free = str(write_model(tmp_path / "free.onnx", "height", "width"))
+    options = ModelOptions(class_names=("calm", "tense"), input_shape=(3, 64, 80))
+    for opened in (open_model(free, options), open_classifier(free, options)):
+        assert "any size" not in opened.note
+        assert opened.classifier.input_shape == (3, 64, 80)
+
+
+def test_a_copy_with_a_card_has_a_fixed_input_shape(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    free, copy = write_model(tmp_path / "free.onnx", "height", "width"), tmp_path / "copy.onnx"
+    names = ["--model-class-names", "calm,tense"]
+    given = ["--input-shape", "3,64,80", "--out", str(copy)]
+    assert run(["export", str(free), "--with-card", *names, *given]) == 0
+    capsys.readouterr()
+    classifier = mien.Classifier(copy)
+    assert classifier.input_shape == (3, 64, 80)
+    assert (classifier.card.input.height, classifier.card.input.width) == (64, 80)
+    dimensions = onnx.load(copy).graph.input[0].type.tensor_type.shape.dim
+    assert [one.dim_value for one in dimensions[1:]] == [3, 64, 80]
+    assert run(["predict", str(copy), "--model", str(copy), "--input-shape", "3,64,80"]) == 1
+    assert "its model card tells its class names" in capsys.readouterr().err
+
+
+def test_command_refuses_an_invalid_input_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    free = str(write_model(tmp_path / "free.onnx", "height", "width"))
+    options = ["--model-class-names", "calm,tense", "--input-shape", "64,64"]
+    assert run(["evaluate", free, "--data", "synthetic:42", *options]) == 1
+    told = capsys.readouterr().err
+    assert "input shape as height, width and channels, such as 64,64,1" in told
+    assert len(told.strip().splitlines()) == 1

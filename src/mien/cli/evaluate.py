@@ -16,6 +16,7 @@ from mien.cli.shared_options import (
     ClassNamesOption,
     DetectOption,
     GroupOption,
+    InputShapeOption,
     JsonOption,
     KeepCropsOption,
     LogitsOption,
@@ -26,6 +27,7 @@ from mien.cli.shared_options import (
     PixelScaleOption,
     VotesOption,
     complete_label_sets,
+    parse_input_shape,
     parse_pixel_range,
 )
 from mien.wording import counted
@@ -91,6 +93,7 @@ def evaluate(
     pixel_scale: PixelScaleOption = None,
     pixel_range: PixelRangeOption = None,
     logits: LogitsOption = False,
+    input_shape: InputShapeOption = None,
     tta: Annotated[
         bool,
         typer.Option("--flip-tta", help="Average the probabilities of each image and its mirror image."),
@@ -138,6 +141,7 @@ def evaluate(
             pixel_scale=pixel_scale,
             pixel_range=parse_pixel_range(pixel_range),
             logits=logits,
+            input_shape=parse_input_shape(input_shape),
         ),
         flip_tta=tta,
         out=out_folder,

@@ -13,11 +13,13 @@ from mien.cli.shared_options import (
     BUNDLED_HELP,
     ClassNamesOption,
     DetectOption,
+    InputShapeOption,
     LabelsOption,
     LicenseOption,
     ModelClassNamesOption,
     PixelRangeOption,
     PixelScaleOption,
+    parse_input_shape,
     parse_pixel_range,
 )
 from mien.errors import ModelError
@@ -87,6 +89,7 @@ def export(
     model_class_names: ModelClassNamesOption = None,
     pixel_scale: PixelScaleOption = None,
     pixel_range: PixelRangeOption = None,
+    input_shape: InputShapeOption = None,
     license_: LicenseOption = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that mien did not write.")] = False,
     with_card: Annotated[
@@ -116,7 +119,10 @@ def export(
         data=data,
         reading=DataOptions(labels, class_names, detect=detect or None),
         model=ModelOptions(
-            class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
+            class_names=model_class_names,
+            pixel_scale=pixel_scale,
+            pixel_range=parse_pixel_range(pixel_range),
+            input_shape=parse_input_shape(input_shape),
         ),
         license=license_,
         force=force,

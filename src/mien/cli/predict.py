@@ -13,11 +13,13 @@ from mien.cli.failures import Failures
 from mien.cli.prediction_model import open_recognizer
 from mien.cli.prediction_output import JsonOutput, Output, TextOutput, Video, shown
 from mien.cli.shared_options import (
+    InputShapeOption,
     LogitsOption,
     ModelClassNamesOption,
     PixelRangeOption,
     PixelScaleOption,
     PredictionLabelsOption,
+    parse_input_shape,
     parse_pixel_range,
 )
 from mien.cli.skipped_files import PassedOver
@@ -59,6 +61,7 @@ def predict(
     pixel_scale: PixelScaleOption = None,
     pixel_range: PixelRangeOption = None,
     logits: LogitsOption = False,
+    input_shape: InputShapeOption = None,
 ) -> None:
     """Recognize the expressions of the faces in images and videos.
 
@@ -71,7 +74,14 @@ def predict(
         raise DataError("--explain draws into annotated copies. Choose a folder for them with --save DIR.")
     passed_over = PassedOver()
     sources = find_sources(source, leave_out=save, passed_over=passed_over)
-    opening = ModelOptions(labels, model_class_names, pixel_scale, parse_pixel_range(pixel_range), logits)
+    opening = ModelOptions(
+        labels,
+        model_class_names,
+        pixel_scale,
+        parse_pixel_range(pixel_range),
+        logits,
+        parse_input_shape(input_shape),
+    )
     limits = {"max_faces": max_faces, "threads": threads, "min_confidence": min_confidence}
     recognizer = open_recognizer(model, opening, flip_tta=flip_tta, **limits)
     videos = [one for one in sources if one.kind != "image"]

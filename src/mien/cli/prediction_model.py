@@ -28,10 +28,7 @@ def open_recognizer(model: str, opening: ModelOptions, *, flip_tta: bool, **limi
     from mien.recognition.recognizer import Recognizer
     from mien.workflows.load_model import open_classifier
 
-    described = opening.logits or (
-        (opening.class_names, opening.pixel_scale, opening.pixel_range) != (None, None, None)
-    )
-    if model in BUNDLED and not described:  # Recognizer loads its two networks in parallel
+    if model in BUNDLED and not opening.described:  # Recognizer loads its two networks in parallel
         return Recognizer(model, label_set=opening.label_set, flip_tta=flip_tta, **limits)
     opened = open_classifier(model, opening, threads=limits["threads"])
     if opened.note:

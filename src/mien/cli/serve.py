@@ -17,13 +17,17 @@ from mien.cli.shared_options import (
     BUNDLED_HELP,
     DEFAULT_RANGE,
     DEFAULT_SCALE,
+    DEFAULT_SHAPE,
     FLIP_TTA_HELP,
+    INPUT_SHAPE_HELP,
     LOGITS_HELP,
     MODEL_CLASS_NAMES_HELP,
     OF_THE_CARD,
     PIXEL_RANGE_HELP,
     PIXEL_SCALE_HELP,
+    complete_input_shapes,
     complete_pixel_ranges,
+    parse_input_shape,
     parse_pixel_range,
 )
 from mien.errors import MissingExtra
@@ -90,6 +94,17 @@ def serve(
             "--logits", envvar="MIEN_LOGITS", show_envvar=False, help=LOGITS_HELP, rich_help_panel=_MODEL
         ),
     ] = False,
+    input_shape: Annotated[
+        str | None,
+        its.text(
+            "input-shape",
+            INPUT_SHAPE_HELP,
+            value="H,W,C",
+            panel=_MODEL,
+            autocompletion=complete_input_shapes,
+            show_default=DEFAULT_SHAPE,
+        ),
+    ] = None,
     trust_model: Annotated[
         bool,
         typer.Option(
@@ -261,7 +276,10 @@ def serve(
     options = dict(locals())  # the settings by name
     its.check_variables(signature(serve).parameters)
     options["allow_origin"] = tuple(one.lower().rstrip("/") for one in allow_origin or ()) or None
-    options["pixel_range"] = parse_pixel_range(pixel_range)
+    options["pixel_range"], options["input_shape"] = (
+        parse_pixel_range(pixel_range),
+        parse_input_shape(input_shape),
+    )
     del options["host"], options["port"], options["workers"]
     _serve(host, port, workers, options)
 

@@ -31,13 +31,19 @@ PIXEL_SCALE_HELP = (
 )
 PIXEL_RANGE_HELP = (
     "Input values of black and white pixels, such as -1,1, for a file without a model card; imagenet stands for "
-    "normalization by the mean and standard deviation of ImageNet."
+    "normalization by the mean and standard deviation of ImageNet, averaged over the channels."
+)
+INPUT_SHAPE_HELP = (
+    "Height, width and channels of the model's input, or channels, height and width. For a file without a model card "
+    "whose input has variable dimensions."
 )
 LOGITS_HELP = "The model returns logits; take their softmax. For a file without a model card."
 OF_THE_CARD = "from the model card"
 DEFAULT_SCALE = "1/255; 1 for a network with a rescaling layer"
 DEFAULT_RANGE = "0 and 255 times --pixel-scale"
+DEFAULT_SHAPE = "from the file; 48x48 pixels for variable sides"
 
+complete_input_shapes = choices("64,64,1", "224,224,3", "1,64,64", "3,224,224")
 complete_pixel_ranges = choices("imagenet", "-1,1", "0,1", "0,255")
 
 ModelArgument = Annotated[
@@ -180,6 +186,16 @@ PixelRangeOption = Annotated[
     ),
 ]
 LogitsOption = Annotated[bool, typer.Option("--logits", help=LOGITS_HELP)]
+InputShapeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--input-shape",
+        metavar="H,W,C",
+        autocompletion=complete_input_shapes,
+        help=INPUT_SHAPE_HELP,
+        show_default=DEFAULT_SHAPE,
+    ),
+]
 LicenseOption = Annotated[
     str | None,
     typer.Option(
@@ -214,6 +230,17 @@ def parse_pixel_range(text: str | None) -> tuple[float, float] | None:
     if text.strip().lower() == "imagenet":  # for gray: mean and deviation, averaged over the channels
         return (0 - 0.449) / 0.226, (1 - 0.449) / 0.226
     return check_pixel_range(text.split(","))
+
+
+def parse_input_shape(text: str | None) -> tuple[int, int, int] | None:
+    """Parse --input-shape.
+
+    Raises:
+        ModelError: If it is not the shape of an image.
+    """
+    from mien.recognition.network_input import check_input_shape
+
+    return None if text is None else check_input_shape(text.split(","))
 
 
 def load_data(path: str, options: DataOptions) -> Dataset:

@@ -19,7 +19,7 @@ from mien.errors import DataError, ModelError
 from mien.images import CROP_SIZE
 from mien.probability_checks import probabilities_of_logits, require_probabilities
 from mien.recognition.model_files import DEFAULT, answers_in
-from mien.recognition.network_files import Description, check_network, open_described
+from mien.recognition.network_files import Description, open_described
 from mien.recognition.values import boolean, check_threads
 from mien.renamed import renamed_parameters
 
@@ -56,9 +56,10 @@ class Classifier:
             network begins with arithmetic or a normalization of its input, else 1/255. The default for a quantized
             LiteRT input is the range it represents.
         pixel_range: input values of black and white pixels for such a file, for example `(-1, 1)`, instead of a scale.
-            Layout, size and number of channels are read from the input of the network; crops are resized, and repeated
-            for three channels.
         logits: whether such a file returns logits instead of probabilities; their softmax is taken.
+        input_shape: shape of an image for such a file, (height, width, channels) or (channels, height, width), for
+            example `(3, 224, 224)`. It sets the dimensions that are variable in the file; by default, the size is
+            48x48. Crops are resized to it, and repeated for three channels.
         flip_tta: whether to average the probabilities of each crop and its mirror image (test-time augmentation). It
             takes twice the time, and the result does not change if a face is mirrored.
 
@@ -82,19 +83,19 @@ class Classifier:
         pixel_scale: float | None = None,
         pixel_range: tuple[float, float] | None = None,
         logits: bool = False,
+        input_shape: tuple[int, int, int] | None = None,
         flip_tta: bool = False,
         taxonomy: str | None = None,  # the former name of label_set
     ) -> None:
         check_threads(threads)
         self.flip_tta = boolean(flip_tta, "flip_tta")
         self._logits = boolean(logits, "logits")
-        described = Description(class_names, pixel_scale, pixel_range, logits)
-        self._network, card = open_described(model, described, threads)
+        described = Description(class_names, pixel_scale, pixel_range, logits, input_shape)
+        self._network, card, self._input = open_described(model, described, threads)
         self.name = self._network.name
         label_set = taxonomy if label_set is None else label_set
         wanted = answers_in(model) if label_set is None else label_set
         self.card = card if wanted is None else card.answering_in(wanted)
-        self._input = check_network(self._network, self.card)
 
     def __copy__(self) -> Classifier:
         other = type(self).__new__(type(self))
@@ -166,7 +167,12 @@ class Classifier:
     @property
     def assumes_size(self) -> bool:
         """Whether the network takes images of any size and the size of its input is assumed to be that of the crops."""
-        return self._input.assumed
+        return self._input.assumed or getattr(self._network, "assumes_size", False)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of an image that the network takes: (height, width, channels) or (channels, height, width)."""
+        return self._input.shape
 
     @property
     def input_name(self) -> str:

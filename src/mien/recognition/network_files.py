@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
 from mien.model_kinds import EXAMPLE_LABELS, kind_of, shown
-from mien.network_formats import FORMATS, open_network
+from mien.network_formats import CROP_FORMATS, FORMATS, open_network
 from mien.quoting import quoted
 from mien.recognition.model_files import BUNDLED, read_model
-from mien.recognition.network_input import REMAKE, NetworkInput, read_input
+from mien.recognition.network_input import REMAKE, NetworkInput, check_input_shape, read_input
 from mien.recognition.onnx_card import (
     UnnamedClassesError,
     card_of,
@@ -42,26 +42,33 @@ class Description:
         pixel_scale: factor that pixel values from 0 to 255 are multiplied by.
         pixel_range: input values of black and white pixels, instead of a scale.
         logits: whether it returns logits, of which the softmax is taken.
+        input_shape: shape of an image, (height, width, channels) or (channels, height, width), for a network with
+            variable dimensions.
 
     Raises:
-        ModelError: If the pixel range is not two increasing numbers.
+        ModelError: If the pixel range is not two increasing numbers, or the input shape not that of an image.
     """
 
     class_names: Sequence[str] | None = None
     pixel_scale: float | None = None
     pixel_range: tuple[float, float] | None = None
     logits: bool = False
+    input_shape: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pixel_range", check_pixel_range(self.pixel_range))
+        object.__setattr__(self, "input_shape", check_input_shape(self.input_shape))
 
     @property
     def given(self) -> bool:
         """Whether any field is set."""
-        return self.logits or (self.class_names, self.pixel_scale, self.pixel_range) != (None, None, None)
+        told = (self.class_names, self.pixel_scale, self.pixel_range, self.input_shape)
+        return self.logits or any(one is not None for one in told)
 
 
-def open_described(model: str | Path, described: Description, threads: int = 0) -> tuple[Network, ModelCard]:
+def open_described(
+    model: str | Path, described: Description, threads: int = 0
+) -> tuple[Network, ModelCard, NetworkInput]:
     """Open a model file.
 
     Args:
@@ -70,30 +77,33 @@ def open_described(model: str | Path, described: Description, threads: int = 0) 
         threads: number of CPU threads per call; 0 lets the library choose.
 
     Returns:
-        The network, and its model card or one made from the description.
+        The network, its model card or one made from the description, and its input.
 
     Raises:
         UnnamedClassesError: If it has no model card, and no class names are given.
         DescribedCardError: If it has a model card, but a description is given as well.
-        ModelError: If it cannot be opened.
+        ModelError: If it cannot be opened, or does not match its model card or the description.
     """
-    kind = _other_format(model)
-    network = (
-        _open_onnx(model, described, threads) if kind is None else open_network(Path(model), kind, threads)
-    )
+    kind, input_shape = _other_format(model), described.input_shape
+    if kind is None:
+        network: Network = _open_onnx(model, described, threads)
+    else:
+        network = open_network(Path(model), kind, threads, input_shape)
+        input_shape = None if kind in CROP_FORMATS else input_shape
     if network.card is not None and described.given:
         raise DescribedCardError(
-            f"{shown(network.name)}: its model card tells its class names and scale; leave them out."
+            f"{shown(network.name)}: its model card tells its class names, scale and input shape; leave them out."
         )
     if network.card is not None:
-        return network, network.card
+        return network, network.card, check_network(network, network.card)
     if described.class_names is None:
         raise UnnamedClassesError(
             f"{shown(network.name)}: this file has no model card, so its class names are unknown. Give them in index "
             f"order, for example `class_names={EXAMPLE_LABELS.split(',')}`."
         )
     names = check_class_names(described.class_names)
-    return network, card_of(network, names, described.pixel_scale, described.pixel_range)
+    card = card_of(network, names, described.pixel_scale, described.pixel_range, input_shape)
+    return network, card, check_network(network, card, input_shape)
 
 
 def _other_format(model: Any) -> ModelKind | None:
@@ -114,8 +124,15 @@ def _open_onnx(model: str | Path, described: Description, threads: int) -> OnnxN
     return OnnxNetwork(model, name, data, card, threads)
 
 
-def check_network(network: Network, card: ModelCard) -> NetworkInput:
+def check_network(
+    network: Network, card: ModelCard, input_shape: tuple[int, int, int] | None = None
+) -> NetworkInput:
     """Check that a network has the input and the outputs that its model card describes.
+
+    Args:
+        network: the network.
+        card: its model card, or one made for it.
+        input_shape: the shape of an image, which sets variable dimensions.
 
     Returns:
         Its input.
@@ -134,7 +151,8 @@ def check_network(network: Network, card: ModelCard) -> NetworkInput:
         )
     if len(shapes) != 1:
         raise ModelError.from_parts(network.name, expected="one input", received=f"{shapes}", remedy=REMAKE)
-    taken = read_input(network.name, shapes[0])
+    told = network.card.input if network.card else None
+    taken = read_input(network.name, shapes[0], input_shape, told)
     if (spec.height, spec.width, spec.color) != (taken.height, taken.width, taken.color):
         raise ModelError.from_parts(
             network.name,

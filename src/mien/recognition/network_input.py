@@ -1,4 +1,4 @@
-"""The input of an ONNX network (layout, size and channels), and the conversion of face crops to it."""
+"""The input of a network (layout, size and channels), and the conversion of face crops to it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import numpy as np
 
 from mien.errors import ModelError
 from mien.images import CROP_SIZE
+from mien.quoting import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mien.card import InputSpec
@@ -35,7 +38,8 @@ class NetworkInput:
         channels: 1 for gray, 3 for RGB.
         channels_first: whether the layout is (n, channels, height, width).
         batch: fixed batch size; 0 if it is variable.
-        assumed: whether the network takes any height or width, so that the size of the crops is assumed.
+        assumed: whether the network takes any height or width and none is told, so that the size of the crops is
+            assumed.
     """
 
     height: int = CROP_SIZE
@@ -49,6 +53,12 @@ class NetworkInput:
     def color(self) -> str:
         """`gray` or `rgb`, as in a model card."""
         return "rgb" if self.channels == 3 else "gray"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of an image: (height, width, channels) or (channels, height, width)."""
+        sides = (self.height, self.width)
+        return (self.channels, *sides) if self.channels_first else (*sides, self.channels)
 
     def prepare(self, crops: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:
         """Convert face crops to the input of the network.
@@ -74,27 +84,96 @@ class NetworkInput:
         return np.repeat(pixels, self.channels, axis=axis) if self.channels > 1 else pixels
 
 
-def read_input(name: str, shape: list[Any]) -> NetworkInput:
+def check_input_shape(given: Any) -> tuple[int, int, int] | None:
+    """Validate the shape of the images that a network takes: (height, width, channels) or (channels, height, width).
+
+    Raises:
+        ModelError: If it is not three such integers, with 1 or 3 channels and sides from 8 to 1024 pixels.
+    """
+    if given is None:
+        return None
+    expected = (
+        "the input shape as height, width and channels, such as 64,64,1, or as channels, height and width, such as "
+        "3,224,224, with 1 or 3 channels and sides from 8 to 1024 pixels"
+    )
+    try:
+        shape = tuple(int(side) for side in given)
+        whole = not isinstance(given, str) and all(float(side) == int(side) for side in given)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ModelError.from_parts(expected=expected, received=quoted(given)) from error
+    if not whole or len(shape) != 3 or _interpreted((None, *shape)) is None:
+        raise ModelError.from_parts(expected=expected, received=quoted(given))
+    return shape[0], shape[1], shape[2]
+
+
+def with_input_shape(
+    name: str, shape: Sequence[int | None], given: tuple[int, int, int]
+) -> tuple[int | None, ...]:
+    """Return the shape of an input with its variable dimensions set to those of `given`.
+
+    Args:
+        name: name of the model for error messages.
+        shape: the shape of the input, `None` for a variable dimension.
+        given: shape of an image, without the batch.
+
+    Raises:
+        ModelError: If a fixed dimension differs.
+    """
+    sides = tuple(shape[1:])
+    if len(sides) != 3 or any(side not in {None, wanted} for side, wanted in zip(sides, given, strict=True)):
+        raise ModelError.from_parts(
+            name,
+            expected=f"an input of shape {('n', *given)}, as `input_shape` says",
+            received=f"{str(tuple('n' if side is None else side for side in shape))[:80]}",
+            remedy="Leave `input_shape` out if the file fixes the shape.",
+        )
+    return (shape[0], *given)
+
+
+def read_input(
+    name: str,
+    shape: list[Any],
+    input_shape: tuple[int, int, int] | None = None,
+    spec: InputSpec | None = None,
+) -> NetworkInput:
     """Interpret the shape of an input.
 
     Args:
         name: name of the model for error messages.
         shape: the shape from ONNX Runtime: integers, or names or `None` for variable dimensions.
+        input_shape: the shape of an image, which sets the variable dimensions.
+        spec: the input as a model card describes it, which sets variable dimensions that `input_shape` does not.
 
     Raises:
-        ModelError: If it is not an input for images.
+        ModelError: If it is not an input for images, or a fixed dimension differs from `input_shape`.
     """
-    free = [side if isinstance(side, int) else None for side in shape]
-    if len(free) == 4:
-        batch = free[0] or 0
-        for channels, sides, first in ((free[3], free[1:3], False), (free[1], free[2:4], True)):
-            height, width = (side or CROP_SIZE for side in sides)
-            if channels in {1, 3} and max(height, width) <= _LARGEST and min(height, width) >= 8:
-                return NetworkInput(height, width, channels, first, batch, assumed=None in sides)
+    free = [side if isinstance(side, int) and side > 0 else None for side in shape]
+    if input_shape is not None:
+        free = list(with_input_shape(name, free, input_shape))
+    found = _interpreted(tuple(free), spec)
+    if found is not None:
+        return found
+    variable = len(free) == 4 and None in (free[1], free[3])
     raise ModelError.from_parts(
         name,
         expected="one input of shape (n, height, width, channels) or (n, channels, height, width), with 1 "
         "or 3 channels",
         received=f"{str(shape)[:80]}",
-        remedy=f"{REMAKE}",
+        remedy="Give its shape, such as `input_shape=64,64,1` or `input_shape=3,224,224`."
+        if variable
+        else REMAKE,
     )
+
+
+def _interpreted(free: tuple[int | None, ...], spec: InputSpec | None = None) -> NetworkInput | None:
+    """Return the input of a shape with `None` for variable dimensions; `None` if it is not an input for images."""
+    height_told, width_told = (spec.height, spec.width) if spec else (CROP_SIZE, CROP_SIZE)
+    if len(free) == 4:
+        batch = free[0] or 0
+        for channels, sides, first in ((free[3], free[1:3], False), (free[1], free[2:4], True)):
+            height, width = sides[0] or height_told, sides[1] or width_told
+            if channels in {1, 3} and max(height, width) <= _LARGEST and min(height, width) >= 8:
+                return NetworkInput(
+                    height, width, channels, first, batch, assumed=spec is None and None in sides
+                )
+    return None

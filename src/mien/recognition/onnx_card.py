@@ -120,6 +120,7 @@ def card_of(
     class_names: Sequence[str],
     pixel_scale: float | None = None,
     pixel_range: tuple[float, float] | None = None,
+    input_shape: tuple[int, int, int] | None = None,
 ) -> ModelCard:
     """Create a model card for a file that has none.
 
@@ -129,6 +130,7 @@ def card_of(
         pixel_scale: factor that pixel values from 0 to 255 are multiplied by. By default 1 for a network that starts
             with arithmetic or a normalization of its input, else 1/255, which most projects use for training.
         pixel_range: input values of black and white pixels, instead of a scale.
+        input_shape: shape of an image, which sets variable dimensions of the input.
 
     Raises:
         ModelError: If no output has that many classes, or the input is not an image.
@@ -143,7 +145,7 @@ def card_of(
             received=_listed(outputs),
             remedy="Give as many names as the network has classes, in its order.",
         )
-    taken = read_input(network.name, list(network.inputs[0].shape))
+    taken = read_input(network.name, list(network.inputs[0].shape), input_shape)
     if pixel_range is None:
         told = network.pixel_range if pixel_scale is None else None
         pixel_range = told or (0.0, 1.0 if pixel_scale is None else 255.0 * pixel_scale)

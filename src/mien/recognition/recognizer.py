@@ -70,6 +70,7 @@ class Recognizer:
         pixel_scale: factor that pixel values from 0 to 255 are multiplied by, for such a file.
         pixel_range: input values of black and white pixels for such a file, instead of a scale; see `mien.Classifier`.
         logits: whether such a file returns logits instead of probabilities; their softmax is taken.
+        input_shape: shape of an image for such a file, if it is variable; see `mien.Classifier`.
 
     Raises:
         ModelError: If the model does not exist, or has no model card and no class names are given.
@@ -94,6 +95,7 @@ class Recognizer:
         pixel_scale: float | None = None,
         pixel_range: tuple[float, float] | None = None,
         logits: bool = False,
+        input_shape: tuple[int, int, int] | None = None,
         taxonomy: str | None = None,  # the former name of label_set
     ) -> None:
         if max_faces is not None and (type(max_faces) is not int or max_faces < 1):
@@ -103,7 +105,7 @@ class Recognizer:
                 remedy="Leave it out to keep all faces.",
             )
         check_threads(threads)
-        described = Description(class_names, pixel_scale, pixel_range, logits)
+        described = Description(class_names, pixel_scale, pixel_range, logits, input_shape)
         label_set = taxonomy if label_set is None else label_set
         with ThreadPoolExecutor(1) as pool:  # load both networks at the same time
             opened = pool.submit(lambda: CenterFace(threads=threads) if detector is None else detector)
@@ -290,7 +292,9 @@ def _classifier_of(
         return Classifier(model, label_set=label_set, **vars(described), **settings)
     require_classifier(model)
     if described.given:
-        raise ModelError("class_names, pixel_scale, pixel_range and logits describe a file, not an object.")
+        raise ModelError(
+            "class_names, pixel_scale, pixel_range, logits and input_shape describe a file, not an object."
+        )
     if label_set is None:
         return model
     if not isinstance(model, Classifier):

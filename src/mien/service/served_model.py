@@ -25,7 +25,12 @@ def open_model(settings: Settings) -> tuple[Classifier, str]:
             code and is not trusted.
     """
     options = ModelOptions(
-        None, settings.model_class_names, settings.pixel_scale, settings.pixel_range, settings.logits
+        None,
+        settings.model_class_names,
+        settings.pixel_scale,
+        settings.pixel_range,
+        settings.logits,
+        settings.input_shape,
     )
     if settings.model not in BUNDLED and not settings.trust_model:
         _refuse_code(settings.model)

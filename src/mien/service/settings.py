@@ -61,6 +61,8 @@ class Settings:
         pixel_scale: factor by which pixel values 0 to 255 are multiplied, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, instead of a scale.
         logits: whether a file without a model card returns logits, of which the softmax is taken.
+        input_shape: height, width and channels of the model's input, or channels, height and width, for a file without a
+            model card whose input has variable dimensions.
         trust_model: also load Keras files and SavedModels, which can contain code.
         flip_tta: average the probabilities of each face with those of its mirror image; more accurate, half as fast.
         threads: number of images processed at once, at most 256; 0 for one per processor core.
@@ -96,6 +98,7 @@ class Settings:
     pixel_scale: float | None = None
     pixel_range: tuple[float, float] | None = None
     logits: bool = False
+    input_shape: tuple[int, int, int] | None = None
     trust_model: bool = False
     flip_tta: bool = True
     threads: int = 0

@@ -21,7 +21,7 @@ from mien.files import replacing
 from mien.labels import FER2013
 from mien.model_kinds import KERAS_KINDS, ModelKind, kind_of, refusal, shown
 from mien.training.keras_loading import load_network, without_architecture, without_legacy_warning
-from mien.training.network_shapes import check_shapes, for_crops, rescaled
+from mien.training.network_shapes import check_shapes, for_crops, rescaled, takes_any_size
 from mien.training.networks import HEADS
 from mien.unpacking import UnpackError, read_member
 
@@ -95,11 +95,13 @@ class KerasClassifier:
             those of each head.
         labels: class names in the order of the probabilities.
         card: its model card, if it has one.
+        assumes_size: whether it takes images of any size, and the size of its input is assumed to be that of the crops.
     """
 
     network: keras.Model
     labels: tuple[str, ...]
     card: ModelCard | None = None
+    assumes_size: bool = False
 
     @property
     def label_sets(self) -> dict[str, tuple[str, ...]]:
@@ -147,6 +149,7 @@ def load_classifier(
     labels: Sequence[str] | None = None,
     scale: float | None = None,
     pixel_range: tuple[float, float] | None = None,
+    input_shape: tuple[int, int, int] | None = None,
     asks_labels: bool = False,
 ) -> KerasClassifier:
     """Load a network from a `.keras` or `.h5` file, written by mien or another program.
@@ -158,6 +161,7 @@ def load_classifier(
             with arithmetic or a normalization, else 1/255, which most projects use. A rescaling layer is added to the
             network.
         pixel_range: input values of black and white pixels, in place of a scale.
+        input_shape: the shape of an image, which sets variable dimensions of the network.
         asks_labels: whether the caller accepts class names. If they are missing, the error message asks for them; else
             it suggests exporting the file with them once.
 
@@ -169,14 +173,15 @@ def load_classifier(
     if not path.is_file():
         raise ModelError(f"{shown(path)}: expected a .keras or .h5 file, found none.")
     card = read_card(path)
-    if card and (labels or scale is not None or pixel_range is not None):
+    if card and (labels or any(one is not None for one in (scale, pixel_range, input_shape))):
         raise ModelError(
             f"{path}: this file's model card tells its class names and scale; leave `model_class_names`, "
-            "`pixel_scale` and `pixel_range` out."
+            "`pixel_scale`, `pixel_range` and `input_shape` out."
         )
     network = load_network(path)
+    assumes = card is None and input_shape is None and takes_any_size(network)
     if card is None:
-        network = for_crops(network)
+        network = for_crops(network, input_shape)
     classes = check_shapes(network, shown(path), heads=1 + len(card.heads) if card else 1)
     names = tuple(labels) if labels else (card.labels if card else ())
     example = ",".join(FER2013.classes)
@@ -192,7 +197,8 @@ def load_classifier(
         raise ModelError(
             f"{path}: expected {classes} class names, one for each class of the network, got {len(names)}."
         )
-    return KerasClassifier(network if card else rescaled(network, scale, pixel_range), names, card)
+    network = network if card else rescaled(network, scale, pixel_range)
+    return KerasClassifier(network, names, card, assumes)
 
 
 def as_classifier(
@@ -201,13 +207,15 @@ def as_classifier(
     labels: Sequence[str] | None = None,
     scale: float | None = None,
     pixel_range: tuple[float, float] | None = None,
+    input_shape: tuple[int, int, int] | None = None,
 ) -> KerasClassifier:
     """Wrap a network in memory as a classifier; the arguments are those of `load_classifier`.
 
     Raises:
         ModelError: If its input cannot be adapted to crops (48, 48, 1), or the number of class names is wrong.
     """
-    network = for_crops(network)
+    assumes = input_shape is None and takes_any_size(network)
+    network = for_crops(network, input_shape)
     classes = check_shapes(network, network.name, heads=1)
     names = tuple(labels or (FER2013.classes if classes == len(FER2013) else ()))
     if len(names) != classes:
@@ -215,4 +223,4 @@ def as_classifier(
             f"{network.name}: expected the names of its {classes} classes in index order as `model_class_names`, got "
             f"{len(names)}."
         )
-    return KerasClassifier(rescaled(network, scale, pixel_range), names)
+    return KerasClassifier(rescaled(network, scale, pixel_range), names, assumes_size=assumes)

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def open_network(path: Path, threads: int = 0) -> KerasNetwork:
+def open_network(path: Path, input_shape: tuple[int, int, int] | None = None) -> KerasNetwork:
     """Open a Keras file; see `mien.network_formats.open_network`."""
-    del threads  # each back end has one thread pool per process
-    return KerasNetwork(path)
+    return KerasNetwork(path, input_shape)
 
 
 class KerasNetwork:
@@ -34,32 +33,34 @@ class KerasNetwork:
 
     Args:
         path: the file.
+        input_shape: the shape of an image, which sets variable dimensions of a network without a model card.
 
     Raises:
-        ModelError: If it does not load.
+        ModelError: If it does not load, or has another input.
         MissingExtra: If Keras is not installed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, input_shape: tuple[int, int, int] | None = None) -> None:
         prepare_keras()
         from mien.training.keras_io import read_card
         from mien.training.keras_loading import load_architecture, load_network
-        from mien.training.network_shapes import check_shapes, for_crops, rescales
+        from mien.training.network_shapes import check_shapes, for_crops, rescales, takes_any_size
         from mien.training.networks import HEADS
 
-        self._path, self._lock = Path(path), threading.Lock()
+        self._path, self._input_shape, self._lock = Path(path), input_shape, threading.Lock()
         self.name = str(path)
         written = kind_of(path) is not ModelKind.JSON
         self.card = read_card(path) if written else None
         network = load_network(path) if written else load_architecture(path)
-        self._network = network if self.card else for_crops(network)
+        self.assumes_size = self.card is None and input_shape is None and takes_any_size(network)
+        self._network = network if self.card else for_crops(network, input_shape)
         heads = 1 + len(self.card.heads) if self.card else 1
         check_shapes(self._network, shown(path), heads=heads)
         self.pixel_range = (0.0, 255.0) if rescales(self._network) else None
         self._names = HEADS[:heads]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return KerasNetwork, (self._path,)
+        return KerasNetwork, (self._path, self._input_shape)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ import keras
 
 from mien.errors import ModelError
 from mien.images import CROP_SIZE
+from mien.recognition.network_input import with_input_shape
 
 _RESCALING = (
     keras.layers.Rescaling,
@@ -96,13 +97,29 @@ def _first_in_graph(network: keras.Model) -> tuple[list[Any], bool]:
     return found, not reached.isdisjoint(id(tensor) for tensor in network.outputs)
 
 
-def for_crops(network: keras.Model) -> keras.Model:
+def takes_any_size(network: keras.Model) -> bool:
+    """Return whether the height or width of a network's input is variable."""
+    shape = network.input_shape
+    return len(shape) == 4 and shape[3] in {1, 3} and None in shape[1:3]
+
+
+def for_crops(network: keras.Model, input_shape: tuple[int, int, int] | None = None) -> keras.Model:
     """Return a network that takes gray crops of 48x48 pixels, with layers in front that convert them to its own input.
 
     Crops are resized, and the gray channel is repeated for three channels. Inputs may be channels-first or, at 48x48
     pixels, flat. A network with any other input is returned unchanged.
+
+    Args:
+        network: the network.
+        input_shape: the shape of an image, (height, width, channels) or (channels, height, width), which sets variable
+            dimensions. By default, the size is 48x48.
+
+    Raises:
+        ModelError: If a fixed dimension of the network differs from `input_shape`.
     """
     taken = network.input_shape
+    if input_shape is not None:
+        taken = with_input_shape(network.name, taken, input_shape)
     image = keras.Input((CROP_SIZE, CROP_SIZE, 1), name="image")
     match taken:
         case (_, 48, 48, 1):

@@ -96,6 +96,7 @@ def compare(
     pixel_scale: float | None = None,
     pixel_range: tuple[float, float] | None = None,
     logits: bool = False,
+    input_shape: tuple[int, int, int] | None = None,
     flip_tta: bool = False,
     cache: bool = True,
     reporter: Reporter | None = None,
@@ -121,6 +122,8 @@ def compare(
         pixel_scale: factor for pixel values 0 to 255, for a model without a model card.
         pixel_range: input values of black and white pixels, for a model without a model card, in place of a scale.
         logits: whether a model without a model card returns logits, of which the softmax is taken.
+        input_shape: shape of an image, (height, width, channels) or (channels, height, width), for a model without
+            a model card whose input has variable dimensions.
         flip_tta: average the predictions for each image and its mirror image.
         cache: whether to cache the arrays of a table.
         reporter: the reporter; by default a display in a notebook, else the logger `mien`.
@@ -134,6 +137,7 @@ def compare(
         label_set=label_set, class_names=class_names, votes=votes, cache=cache, merge=merge, group=group,
         detect=detect or None, keep_crops=keep_crops,
         model_class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=pixel_range, logits=logits,
+        input_shape=input_shape,
     )  # fmt: skip
     return run_comparison(first, second, data, options, reporter or default_reporter())
 

@@ -75,7 +75,7 @@ class EvaluateOptions:
         **options: Any,
     ) -> EvaluateOptions:
         """Create the options from the keywords of `mien.evaluate`; files are written only with `out`."""
-        model = {name: options.pop(name, None) for name in ("pixel_scale", "pixel_range")}
+        model = {name: options.pop(name, None) for name in ("pixel_scale", "pixel_range", "input_shape")}
         logits = bool(options.pop("logits", False))
         opening = ModelOptions(class_names=options.pop("model_class_names", None), logits=logits, **model)
         place = None if out is None else Path(out)
@@ -117,6 +117,7 @@ def evaluate(
     pixel_scale: float | None = None,
     pixel_range: tuple[float, float] | None = None,
     logits: bool = False,
+    input_shape: tuple[int, int, int] | None = None,
     flip_tta: bool = False,
     out: str | Path | None = None,
     force: bool = False,
@@ -142,6 +143,8 @@ def evaluate(
         pixel_scale: factor for pixel values 0 to 255, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
         logits: whether a file without a model card returns logits, of which the softmax is taken.
+        input_shape: shape of an image, (height, width, channels) or (channels, height, width), for a file without a
+            model card whose input has variable dimensions.
         flip_tta: average the predictions for each image and its mirror image.
         out: a folder for figures, report and `evaluation.json`; by default nothing is written.
         force: replace files in that folder that mien did not write.
@@ -157,6 +160,7 @@ def evaluate(
         label_set=label_set, class_names=class_names, votes=votes, cache=cache, merge=merge, group=group,
         detect=detect or None, keep_crops=keep_crops,
         model_class_names=model_class_names, pixel_scale=pixel_scale, pixel_range=pixel_range, logits=logits,
+        input_shape=input_shape,
     )  # fmt: skip
     reporter = reporter or default_reporter()
     done = run_evaluation(model, data, options, reporter)

@@ -75,6 +75,7 @@ def export(
     model_class_names: Sequence[str] | str | None = None,
     pixel_scale: float | None = None,
     pixel_range: tuple[float, float] | None = None,
+    input_shape: tuple[int, int, int] | None = None,
     license: str | None = None,  # noqa: A002
     force: bool = False,
     logits: bool = False,
@@ -95,6 +96,8 @@ def export(
         model_class_names: the model's class names in index order, for a file without a model card.
         pixel_scale: factor for pixel values 0 to 255, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
+        input_shape: shape of an image, (height, width, channels) or (channels, height, width), for a file without a
+            model card whose input has variable dimensions.
         license: the license of the model, for its card.
         force: replace a file that mien did not write.
         logits: whether an ONNX or Keras file without a card returns logits; a softmax is added to its copy. Requires
@@ -113,7 +116,7 @@ def export(
         out=None if out is None else Path(out),
         data=data,
         reading=DataOptions(label_set, class_names, detect=detect or None),
-        model=ModelOptions(None, model_class_names, pixel_scale, pixel_range),
+        model=ModelOptions(None, model_class_names, pixel_scale, pixel_range, input_shape=input_shape),
         license=license,
         force=force,
         logits=logits,

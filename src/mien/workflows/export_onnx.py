@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.errors import MissingExtra, ModelError
 from mien.files import write_bytes
@@ -14,6 +14,7 @@ from mien.workflows.export_parity import COMPARED, compare
 if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.data.dataset import Dataset
+    from mien.recognition.classifier import Classifier
     from mien.workflows.export_parity import Parity
     from mien.workflows.loaded_model import LoadedModel
 
@@ -46,7 +47,7 @@ def copy_onnx(loaded: LoadedModel, card: ModelCard, target: Path) -> None:
     name, data = read_model(str(loaded.path))
     # A bundled name can select another label set of its file, and a file from another program has no card.
     if not has_card(name, data) or read_card(name, data) != card:
-        data = with_card(data, card)
+        data = with_card(_with_fixed_shape(data, loaded.classifier), card)
     write_bytes(target, data)
 
 
@@ -58,13 +59,28 @@ def with_card(data: bytes, card: ModelCard) -> bytes:
     """
     from mien.card import METADATA_KEY
 
+    network = _parsed(data)
+    import onnx
+
+    metadata = {entry.key: entry.value for entry in network.metadata_props}
+    onnx.helper.set_model_props(network, {**metadata, METADATA_KEY: card.to_json()})
+    return bytes(network.SerializeToString())
+
+
+def _parsed(data: bytes) -> Any:
     try:
         import onnx
     except ImportError as error:
         raise MissingExtra("onnx", "train") from error
-    network = onnx.load_model_from_string(data)
-    metadata = {entry.key: entry.value for entry in network.metadata_props}
-    onnx.helper.set_model_props(network, {**metadata, METADATA_KEY: card.to_json()})
+    return onnx.load_model_from_string(data)
+
+
+def _with_fixed_shape(data: bytes, classifier: Classifier) -> bytes:
+    """Return an ONNX file whose input has no variable dimensions but the batch: those that the classifier uses."""
+    network = _parsed(data)
+    entry = next(one for one in network.graph.input if one.name == classifier.input_name)
+    for dimension, side in zip(entry.type.tensor_type.shape.dim[1:], classifier.input_shape, strict=True):
+        dimension.dim_value = side
     return bytes(network.SerializeToString())
 
 
@@ -91,15 +107,16 @@ def add_softmax(loaded: LoadedModel, card: ModelCard, target: Path) -> None:
     raw = loaded.classifier.raw_outputs(crops)
     if np.allclose(raw.sum(axis=1), 1, atol=1e-3) and raw.min() >= 0:
         raise ModelError(f"{name}: its outputs sum to 1 already: they are probabilities. Leave `logits` out.")
-    data = with_card(_softmaxed(data, card.output), replace(card, output=_PROBABILITIES))
+    data = _softmaxed(_with_fixed_shape(data, loaded.classifier), card.output)
+    data = with_card(data, replace(card, output=_PROBABILITIES))
     write_bytes(target, data)
     Classifier(target).probabilities(crops)  # checks that they are probabilities
 
 
 def _softmaxed(data: bytes, output: str) -> bytes:
+    network = _parsed(data)
     import onnx
 
-    network = onnx.load_model_from_string(data)
     graph = network.graph
     graph.node.append(onnx.helper.make_node("Softmax", [output], [_PROBABILITIES], axis=-1))
     found = next(entry for entry in graph.output if entry.name == output)

@@ -27,6 +27,7 @@ from mien.workflows.loaded_model import (
     LoadedModel,
     from_keras,
     knows_label_set,
+    note_on_size,
 )
 from mien.workflows.options import ModelOptions
 
@@ -59,7 +60,7 @@ def open_model(
     model = str(model)
     path = Path(model)
     kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
-    if _is_described(options) and (kind is ModelKind.RUN or model in BUNDLED):
+    if options.described and (kind is ModelKind.RUN or model in BUNDLED):
         raise DescribedModelError(f"{path}: {CARD_TELLS}")
     if kind is ModelKind.RUN:
         return _open_run(path, options)
@@ -98,6 +99,7 @@ def open_classifier(model: str, options: ModelOptions | None = None, *, threads:
         classifier = Classifier(
             model if model in BUNDLED else path, label_set=options.label_set, threads=threads, class_names=names,
             pixel_scale=options.pixel_scale, pixel_range=options.pixel_range, logits=options.logits,
+            input_shape=options.input_shape,
         )  # fmt: skip
     loaded = _from_classifier(classifier, path.name, path, None)
     return replace(loaded, note=_note_on_pixels(classifier, options))
@@ -109,14 +111,6 @@ def _check_scale(scale: float | None) -> None:
             f"Expected `pixel_scale` to be a number over 0, got {scale:g}. "
             "Give what pixels from 0 to 255 are multiplied by, for example 1, or leave it out."
         )
-
-
-def _is_described(options: ModelOptions) -> bool:
-    return (
-        bool(options.class_names)
-        or options.logits
-        or (options.pixel_scale, options.pixel_range) != (None, None)
-    )
 
 
 @contextmanager
@@ -152,10 +146,7 @@ def _note_on_pixels(classifier: Classifier, options: ModelOptions) -> str:
             "others, give `pixel_scale` or `pixel_range`."
         )
     if classifier.assumes_size:
-        notes.append(
-            f"{name} takes images of any size: it gets crops of {spec.width}x{spec.height} pixels. If it was trained on "
-            "images of another size, export it again with that size as its input."
-        )
+        notes.append(note_on_size(name, spec.width, spec.height))
     return " ".join(notes)
 
 
@@ -167,12 +158,14 @@ def _open_keras(
     from mien.training.keras_io import as_classifier, load_classifier, read_card
     from mien.training.keras_loading import load_architecture
 
-    described: dict[str, Any] = {"scale": options.pixel_scale, "pixel_range": options.pixel_range}
+    described: dict[str, Any] = {
+        "scale": options.pixel_scale, "pixel_range": options.pixel_range, "input_shape": options.input_shape
+    }  # fmt: skip
     if kind is ModelKind.JSON and not names:
         raise ModelError(_names_are_missing(path))
     if kind is ModelKind.JSON:
         network = as_classifier(load_architecture(path), labels=names, **described)
-    elif _is_described(options) and read_card(path):
+    elif options.described and read_card(path):
         raise DescribedModelError(f"{shown(path)}: {CARD_TELLS}")
     else:
         network = load_classifier(path, labels=names, asks_labels=require_names, **described)
@@ -231,8 +224,9 @@ def _open_object(model: Any, options: ModelOptions, names: list[str] | None) -> 
         from mien.training.keras_io import as_classifier
 
         network = as_classifier(
-            model, labels=names, scale=options.pixel_scale, pixel_range=options.pixel_range
-        )
+            model, labels=names, scale=options.pixel_scale, pixel_range=options.pixel_range,
+            input_shape=options.input_shape,
+        )  # fmt: skip
         network = _with_softmax(network, options)
         return from_keras(network, model.name, Path(model.name), options.label_set)
     raise ModelError(
@@ -255,10 +249,10 @@ def _open_file(
     """Open a model file as a `mien.Classifier`."""
     from mien.recognition.classifier import Classifier
 
-    with _in_our_words(model) if require_names or _is_described(options) else nullcontext():
+    with _in_our_words(model) if require_names or options.described else nullcontext():
         classifier = Classifier(
             model, class_names=names, pixel_scale=options.pixel_scale, pixel_range=options.pixel_range,
-            logits=options.logits,
+            logits=options.logits, input_shape=options.input_shape,
         )  # fmt: skip
     loaded = _from_classifier(classifier, Path(model).name, Path(model), options.label_set)
     return replace(loaded, note=_note_on_pixels(classifier, options))

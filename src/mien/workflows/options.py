@@ -80,6 +80,8 @@ class ModelOptions:
         pixel_scale: factor for pixel values 0 to 255, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
         logits: whether a file without a model card returns logits, of which the softmax is taken.
+        input_shape: shape of an image, (height, width, channels) or (channels, height, width), for a file without a
+            model card whose input has variable dimensions.
     """
 
     label_set: str | None = None
@@ -87,6 +89,13 @@ class ModelOptions:
     pixel_scale: float | None = None
     pixel_range: tuple[float, float] | None = None
     logits: bool = False
+    input_shape: tuple[int, int, int] | None = None
+
+    @property
+    def described(self) -> bool:
+        """Whether they describe a file without a model card."""
+        told = (self.class_names or None, self.pixel_scale, self.pixel_range, self.input_shape)
+        return self.logits or any(one is not None for one in told)
 
 
 @dataclass(frozen=True)
