@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mien.labels import FER2013, FERPLUS
-from mien.palette import PALETTE, Color, color_of, contrast, ink_on
+from mien.palette import PALETTE, Color, class_colors, color_of, contrast, ink_on
 
 
 def test_contrast_follows_wcag() -> None:
@@ -64,3 +64,21 @@ def test_colors_are_distinguishable_with_color_blindness(simulation: list[list[f
         for i, j in combinations(range(len(lab)), 2)
     }
     assert min(differences.values()) > 14, min(differences.items(), key=lambda item: item[1])
+
+
+def test_custom_classes_get_the_colors_that_the_expressions_among_them_leave_free() -> None:
+    classes = ("bored", "happy", "tense", "Anger", "idle")
+    colors = class_colors(classes)
+    assert list(colors) == list(classes)
+    assert colors["happy"] == PALETTE["happiness"]
+    assert colors["Anger"] == PALETTE["anger"]
+    assert len(set(colors.values())) == 5
+    assert set(colors.values()) <= set(PALETTE.values())
+    assert [color_of(name, classes) for name in classes] == list(colors.values())
+
+
+def test_more_than_eight_custom_classes_repeat_the_palette_in_order() -> None:
+    classes = tuple(f"class {i}" for i in range(11))
+    found = list(class_colors(classes).values())
+    assert found[:8] == list(PALETTE.values())
+    assert found[8:] == found[:3]

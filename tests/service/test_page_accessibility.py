@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.labels import BUNDLED_LABEL_SETS
-from mien.palette import color_of
+from mien.labels import BUNDLED_LABEL_SETS, FERPLUS
+from mien.palette import class_colors, color_of
 from mien.recognition.alignment import align
 from mien.recognition.faces import Box, Detection, Landmarks
 from tests.helpers.browser import Visit, visit
@@ -172,6 +172,27 @@ class TestColors:
             labels,
         )
         assert [tuple(color) for color in seen] == [color_of(label) for label in labels]
+
+    @pytest.mark.parametrize(
+        "classes",
+        [
+            ("bored", "happy", "tense", "Anger", "idle"),
+            tuple(f"class {i}" for i in range(11)),
+            (*FERPLUS.classes, "bored"),
+        ],
+    )
+    def test_custom_classes_have_the_colors_of_the_palette(
+        self, guest: Visit, classes: tuple[str, ...]
+    ) -> None:
+        seen = guest.page.evaluate(
+            """async (labels) => {
+                const { colorsOf, learnLabels } = await import("/page/palette.js");
+                learnLabels(labels);
+                return labels.map((label) => colorsOf(label).fill.match(/\\d+/g).map(Number));
+            }""",
+            list(classes),
+        )
+        assert [tuple(color) for color in seen] == list(class_colors(classes).values())
 
 
 class TestLayout:

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.card import ModelCard
 from mien.data.synthetic import draw_face
 from mien.labels import FER2013, FERPLUS
+from mien.service.settings import Settings
+from tests.builders.models import make_onnx
 from tests.helpers.browser import Visit, visit
-from tests.helpers.service_process import Running
+from tests.helpers.service_process import Running, running
 from tests.service.test_page import PORTRAIT, copied, done, downloaded, give_portrait
 
 pytestmark = pytest.mark.slow
@@ -52,6 +55,21 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
         container.mux(stream.encode())
     return path
+
+
+def test_the_page_shows_the_class_names_of_a_custom_model(chrome: Any, tmp_path: Path) -> None:
+    names = ("bored", "happy", "tense", "idle", "proud", "shy", "calm")
+    model = make_onnx(tmp_path / "own.onnx", ModelCard("own", names, "custom"))
+    with (
+        running(Settings(model=str(model), threads=1)) as service,
+        visit(chrome, service.port) as guest,
+    ):
+        give_portrait(guest)
+        assert sorted(guest.page.locator(".bar-label").all_inner_texts()) == sorted(names)
+        hues = guest.page.locator(".bar-row").evaluate_all(
+            "rows => rows.map((row) => row.style.getPropertyValue('--hue'))"
+        )
+        assert len(set(hues)) == len(names)
 
 
 def numbers(guest: Visit) -> dict[str, float]:

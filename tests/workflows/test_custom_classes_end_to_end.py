@@ -107,6 +107,17 @@ def test_predict_command_uses_the_folder_names_as_classes(run: mien.Run, faces: 
 
 
 @pytest.mark.slow
+def test_service_uses_the_folder_names_as_classes(run: mien.Run) -> None:
+    from mien.service.settings import Settings
+    from tests.helpers.service_process import portrait, running
+
+    with running(Settings(model=str(run.folder), threads=1)) as service:
+        assert set(service.get("/v1/model").json()["labels"]) == set(NAMES)
+        (face,) = service.send(("photo.jpg", portrait(side=400))).json()["images"][0]["faces"]
+        assert set(face["probabilities"]) == set(NAMES)
+
+
+@pytest.mark.slow
 def test_runs_are_listed_with_their_data_and_scores(run: mien.Run) -> None:
     (row,) = list_runs(run.folder.parent)
     assert (row["recipe"], row["start"], row["epochs"], row["of"], row["classes"]) == (
@@ -145,6 +156,11 @@ def test_cross_validation_tests_every_image_once(faces: Path, tmp_path: Path) ->
         faces, 2, start="small", epochs=1, out=tmp_path / "cv", reporter=SilentReporter()
     )
     assert np.allclose(again.probabilities, done.probabilities)  # finished folds are reused
+    given = ["--from", "small", "--kfold", "2", "--epochs", "1", "--out", tmp_path / "cv"]
+    printed = command("train", "--data", faces, *given).stdout
+    assert f"Mean accuracy {done.mean['accuracy']:.2%} ± {done.spread['accuracy']:.2%}" in printed
+    for fold, row in enumerate(done.folds, 1):
+        assert f"{fold:>4}  {row['n']:>6,}  {row['accuracy']:>7.2%}" in printed
     with pytest.raises(ModelError, match="fold-1 was trained on other data"):
         mien.cross_validate(
             faces, 2, start="small", epochs=1, split_seed=5, out=tmp_path / "cv", reporter=SilentReporter()
