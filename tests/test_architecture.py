@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import re
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -13,20 +13,26 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LONGEST_BODY = 60
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    """All nodes of the syntax tree of a file; read once for all tests."""
+    return list(ast.walk(ast.parse(path.read_text("utf-8"))))
+
+
 def module_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports_of(tree: ast.AST, modules: set[str]) -> set[str]:
+def imports_of(nodes: list[ast.AST], modules: set[str]) -> set[str]:
     """The modules of mien that a file imports when it runs, inside functions too; not those for types alone."""
     for_types = {
         id(inner)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
         for inner in ast.walk(node)
     }
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if id(node) in for_types:
             continue
         if isinstance(node, ast.Import):
@@ -40,7 +46,7 @@ def imports_of(tree: ast.AST, modules: set[str]) -> set[str]:
 def test_there_are_no_circular_imports() -> None:
     modules = {module_of(path): path for path in FILES}
     graph = {
-        name: imports_of(ast.parse(path.read_text("utf-8")), set(modules)) - {name, "mien"}
+        name: imports_of(nodes_of(path), set(modules)) - {name, "mien"}
         for name, path in modules.items()
         if name != "mien"  # loads its names on first use
     }
@@ -64,7 +70,7 @@ def test_module_names_are_unique() -> None:
 def test_no_function_body_is_long() -> None:
     long = []
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in nodes_of(path):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             body = node.body[1:] if ast.get_docstring(node) else node.body
@@ -81,36 +87,6 @@ def test_benchmarks_examples_and_workflows_do_not_need_the_command() -> None:
 
 def test_workflows_do_not_print() -> None:
     for path in (SOURCE / "workflows").glob("*.py"):
-        calls = [
-            node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)
-        ]
+        calls = [node.func for node in nodes_of(path) if isinstance(node, ast.Call)]
         printed = [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
         assert len(printed) == (path.name == "notebook.py"), path  # its warnings go to the output of the cell
-
-
-def texts_of(tree: ast.AST) -> list[str]:
-    """The strings of a file without its docstrings; the fields of an f-string are left out."""
-    inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-    bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    texts = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr):
-            parts = [part.value for part in node.values if isinstance(part, ast.Constant)]
-            texts.append("".join(str(part) for part in parts))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner | bare:
-            texts.append(node.value)
-    return texts
-
-
-def test_messages_of_the_library_name_options_only_in_complete_commands() -> None:
-    command = re.compile(r"\b(mien|python|ray|uv tool) ")
-    wrong = []
-    for path in FILES:
-        if path.is_relative_to(SOURCE / "cli") or path.name == "installation.py":  # which composes commands
-            continue
-        for text in texts_of(ast.parse(path.read_text("utf-8"))):
-            option = re.search(r"(?<![\w-])--[a-z][a-z-]+", text)
-            is_sentence = " " in text.strip() and "\n" not in text  # neither an argument nor a style sheet
-            if option and is_sentence and not command.search(text[: option.start()]):
-                wrong.append(f"{path.name}: {text[:80]}")
-    assert wrong == []

@@ -411,6 +411,7 @@ def test_threads_read_images_and_keep_the_warning_filters() -> None:
     assert list(warnings.filters) == filters
 
 
+@pytest.mark.slow
 def test_import_does_not_load_pillow_and_missing_heif_support_names_the_extra() -> None:
     script = """
         import sys, numpy as np, mien.images as images

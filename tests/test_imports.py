@@ -64,6 +64,7 @@ def test_errors_are_subclasses_of_matching_builtin_errors() -> None:
     assert str(missing).endswith(install_command("train"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["data"]])
 def test_command_without_arguments_prints_help_and_no_error(arguments: list[str]) -> None:
     done = subprocess.run(

@@ -81,6 +81,9 @@ FAST = {
     "training = mien.load": Claim(r"^\(48, 48\) uint8\n\(7,\) \('angry', 'disgust'"),
     "classifier = mien.Classifier": Claim(r"^(\w+ \d+%\n){3}$"),
 }
+DEFAULT = ("mien predict photo.jpg", "recognizer = mien.Recognizer", "training = mien.load")
+"""Snippets among the fast ones that the default tests run."""
+
 SLOW = {
     "mien train --data fer2013.csv --recipe classic-short --out runs/first": Claim(
         "Everything is in runs/first",
@@ -191,7 +194,9 @@ def test_every_snippet_has_exactly_one_entry_and_every_entry_has_a_snippet() -> 
     assert {key for keys in found.values() for key in keys} == {*INSTALLATION, *FAST, *SLOW}
 
 
-@pytest.mark.parametrize("key", FAST)
+@pytest.mark.parametrize(
+    "key", [pytest.param(key, marks=[] if key in DEFAULT else pytest.mark.slow) for key in FAST]
+)
 def test_fast_snippet_runs(key: str, workplace: Path) -> None:
     (snippet,) = [snippet for snippet in snippets() if key in claims_of(snippet)]
     check(snippet, FAST[key], workplace)
@@ -222,6 +227,7 @@ def test_documented_extras_and_make_targets_exist() -> None:
     assert {"demo", "test"} <= wanted <= targets
 
 
+@pytest.mark.slow
 def test_documented_json_scores_match_the_output(workplace: Path) -> None:
     (command,) = [line for line in FAST if line.startswith("mien evaluate") and line.endswith("--json")]
     document = json.loads(run(command, workplace))
@@ -307,6 +313,7 @@ def test_every_module_has_a_docstring() -> None:
         assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), path
 
 
+@pytest.mark.slow
 def test_example_evaluate_any_function_runs(tmp_path: Path) -> None:
     printed = run((ROOT / "examples" / "evaluate_any_function.py").read_text("utf-8"), tmp_path)
     accuracy = re.match(r"least squares: ([\d.]+)% of 210 faces", printed)

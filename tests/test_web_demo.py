@@ -97,6 +97,7 @@ export const readCard = () => ({
 """`model.js` with a network in place of ONNX Runtime, which takes `any` crops, channels `first` or `one` crop."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("taken", "height", "width"), [("any", 48, 48), ("first", 48, 48), ("one", 48, 48), ("any", 48, 64)]
 )

@@ -82,6 +82,7 @@ def test_a_bad_table_gives_one_error_line(tmp_path: Path, kind: str) -> None:
     is_one_sentence(mien("data", "check", path, cwd=tmp_path), r"fer2013\.csv", sentence)
 
 
+@pytest.mark.slow
 def test_a_truncated_archive_gives_one_error_line(table: Path, tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv.gz"
     path.write_bytes(gzip.compress(table.read_bytes())[:-500])

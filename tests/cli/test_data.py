@@ -112,6 +112,7 @@ def test_numbered_folders_are_counted_under_the_given_class_names(tmp_path: Path
     assert json.loads(done.stdout)["splits"]["Training"] == {**dict.fromkeys(FER2013.classes, 1), "happy": 2}
 
 
+@pytest.mark.slow
 def test_a_class_outside_the_label_set_is_refused_with_working_remedies(
     tmp_path: Path, command: Command
 ) -> None:

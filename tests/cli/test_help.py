@@ -302,6 +302,7 @@ def test_recipes_are_listed_with_cost_and_score(capsys: pytest.CaptureFixture[st
     assert "one of classic" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_invalid_option_gives_one_error_line(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["--schedule", "x"], ["--epochs", "0"], ["--recipe", "x"], ["--license", " "]):
         assert run(["train", *words]) == 2

@@ -36,6 +36,7 @@ def video(path: str, value: int) -> None:
     aside.rename(path)
 
 
+@pytest.mark.slow
 def test_an_unrelated_file_of_the_same_name_is_kept(predict: Run) -> None:
     Path("mypics").mkdir()
     theirs = gray("mypics/x.png", 10)

@@ -35,6 +35,7 @@ def sources(document: str) -> list[str]:
     return [image["source"] for image in json.loads(document)["images"]]
 
 
+@pytest.mark.slow
 def test_a_folder_is_searched_for_images_of_any_suffix_and_other_files_are_counted(predict: Run) -> None:
     for name, kind in {
         "a.jfif": "JPEG", "b.jpe": "JPEG", "c.mpo": "JPEG", "d.pgm": "PPM", "e.ppm": "PPM", "f.dib": "BMP",
@@ -220,6 +221,7 @@ def test_brackets_in_existing_names_are_literal(predict: Run) -> None:
     assert "there is no such file" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "remedy"),
     [
@@ -240,6 +242,7 @@ def portrait_base64() -> str:
     return base64.b64encode(PORTRAIT.read_bytes()).decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["", "data:image/jpeg;base64,"])
 def test_base64_text_is_reported_in_a_short_message(before: str, tmp_path: Path) -> None:
     done = mien("predict", before + portrait_base64(), cwd=tmp_path)

@@ -172,6 +172,7 @@ def test_zip_of_images_that_expand_past_the_size_limit_is_refused(tmp_path: Path
     assert_load_is_refused(tmp_path / "a.zip", r"at most 256 MB unpacked .*, got 260 MB in 2 files")
 
 
+@pytest.mark.slow
 def test_highly_compressible_table_within_the_limits_is_read(tmp_path: Path) -> None:
     file = io.BytesIO(HEADER + ROW * 50 + b"\n" * 1000 + ROW * 50)
     for kind, pack in PACK.items():

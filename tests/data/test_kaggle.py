@@ -85,6 +85,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_table_is_fetched_checked_and_copied(tmp_path: Path, table: Path) -> None:
     hub, said = FakeHub(table, AssertionError()), []
     target = fetch(tmp_path / "new" / "data", downloader=hub, load=load_whole, say=said.append)

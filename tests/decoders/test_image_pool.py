@@ -203,6 +203,7 @@ class TestLimits:
         assert pool.read_image(portrait()).pixels.size
         pool.close()
 
+    @pytest.mark.slow
     def test_hanging_child_process_is_killed_at_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(image_decoder, "start", says(READY, then="time.sleep(60)"))
         pool = ImageDecoderPool(ImageLimits(seconds=0.3), ready=0)
@@ -260,6 +261,7 @@ class TestLimits:
 
 
 class TestShutdown:
+    @pytest.mark.slow
     def test_all_processes_end_when_the_pool_is_closed(self) -> None:
         pool = ImageDecoderPool(ready=2)
         pool.prepare()
@@ -271,6 +273,7 @@ class TestShutdown:
         with pytest.raises(DataError, match="closed"):
             pool.read_image(portrait())
 
+    @pytest.mark.slow
     def test_killed_idle_process_is_replaced(self) -> None:
         pool = ImageDecoderPool()
         pool.read_image(portrait())
@@ -281,6 +284,7 @@ class TestShutdown:
         assert pool.processes != [pid]
         pool.close()
 
+    @pytest.mark.slow
     def test_no_file_descriptors_are_left_open_after_failures(self) -> None:
         pool = ImageDecoderPool(ImageLimits(max_pixels=6_000_000, base_memory=5 << 20, pixel_memory=0))
         data, before = encoded(Image.new("RGB", (3000, 2000)), "PNG"), descriptors()
@@ -290,6 +294,7 @@ class TestShutdown:
         pool.close()
         assert descriptors() == before
 
+    @pytest.mark.slow
     def test_child_process_ends_when_the_parent_process_is_killed(self) -> None:
         code = (
             "import sys, time\nfrom mien.decoders.image_pool import ImageDecoderPool\n"

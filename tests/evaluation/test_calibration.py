@@ -71,12 +71,14 @@ def test_labels_drawn_from_the_probabilities_are_calibrated() -> None:
     assert calibration.expected_calibration_error(*sampled(temperature=3.0)) > 0.15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 4.0])
 def test_fit_temperature_recovers_the_true_temperature(temperature: float) -> None:
     probabilities, true = sampled(20_000, temperature=temperature)
     assert calibration.fit_temperature(probabilities, true) == pytest.approx(temperature, rel=0.03)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.integers(20, 200), st.integers(2, 8), st.floats(0.4, 4), st.integers(0, 99))
 def test_fit_temperature_matches_scipy(n: int, classes: int, temperature: float, seed: int) -> None:
@@ -232,6 +234,7 @@ def test_temperature_at_its_bound_is_reported_and_the_lower_bound_becomes_1(
     assert (fit.at_bound, fit.n, fit.few) == (True, 20, True)
 
 
+@pytest.mark.slow
 def test_cross_validation_scores_a_temperature_on_held_out_images() -> None:
     p, true = sampled(5000, temperature=2.0)
     fit = judge_temperature(p, true)

@@ -110,6 +110,7 @@ class TestCurves:
         assert not lines(figure.axes[0], "learning rate drop")
         assert len(figure.axes) == 2
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("epochs", [8, 200])
     def test_smooth_learning_rate_is_drawn_as_a_separate_line(self, epochs: int) -> None:
         rates = 1e-3 * (1 + np.cos(np.pi * np.arange(epochs) / epochs)) / 2
@@ -140,6 +141,7 @@ class TestCurves:
             for a, b in zip(ours.get_lines(), theirs.get_lines(), strict=True):
                 np.testing.assert_array_equal(a.get_ydata(), b.get_ydata())
 
+    @pytest.mark.slow
     def test_columns_that_were_not_recorded_are_not_drawn(self, tmp_path: Path) -> None:
         figure = figures.curves_figure({"loss": [2.0, 1.0], "accuracy": [0.2, 0.4]})
         assert not any("best" in text or "validation" in text for text in words(figure))
@@ -166,6 +168,7 @@ class TestConfusion:
         assert_nothing_is_cut(figure)
         assert_png(figures.plot_confusion(matrix, labels, tmp_path / "confusion.png"))
 
+    @pytest.mark.slow
     def test_cells_show_the_share_of_the_row_and_the_count(self) -> None:
         matrix = np.array([[30, 10, 0], [1000, 2000, 0], [0, 0, 0]])
         axes = figures.confusion_figure(matrix, ("a", "b", "c")).axes[0]
@@ -176,6 +179,7 @@ class TestConfusion:
         assert "66.8% correct (2,030 of 3,040); each row adds up to 100%" in words(axes)
         assert [text.get_text() for text in axes.get_yticklabels()] == ["a  (40)", "b  (3,000)", "c  (0)"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("share", [0, 10, 25, 40, 45, 50, 55, 60, 66, 75, 90, 100])
     def test_text_is_readable_on_every_cell(self, share: int) -> None:
         axes = figures.confusion_figure(np.array([[share, 100 - share], [0, 1]]), ("a", "b")).axes[0]
@@ -260,6 +264,7 @@ def make_evaluation(n: int = 140, right: float = 0.6, seed: int = 0) -> Evaluati
 
 
 class TestSampleSelection:
+    @pytest.mark.slow
     @settings(max_examples=40)
     @given(st.integers(1, 40), st.floats(0, 1), st.integers(1, 30), st.integers(0, 5))
     def test_samples_are_distinct_and_as_many_as_possible(
@@ -322,6 +327,7 @@ class TestSampleSelection:
 
 
 class TestOtherCharts:
+    @pytest.mark.slow
     @pytest.mark.parametrize("certainty", [0.4, 0.99])
     def test_reliability_diagram(self, certainty: float, tmp_path: Path) -> None:
         probabilities = np.tile([certainty, *[(1 - certainty) / 6] * 6], (50, 1))
@@ -335,6 +341,7 @@ class TestOtherCharts:
         assert_nothing_is_cut(figure)
         assert_png(figures.plot_reliability(bins, tmp_path / "reliability.png"))
 
+    @pytest.mark.slow
     def test_class_counts_chart(self, tmp_path: Path) -> None:
         counts = {
             "Training": dict(zip(LABELS, [3995, 436, 4097, 7215, 4830, 3171, 4965], strict=True)),

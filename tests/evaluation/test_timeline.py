@@ -175,6 +175,7 @@ class TestFigure:
         assert_nothing_is_cut(figure)
         assert_png(timeline.plot(tmp_path / "chart.png", "Expressions in video.mp4"))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("faces", [1, 4, 9])
     def test_up_to_four_faces_are_drawn_and_the_number_of_others_is_noted(self, faces: int) -> None:
         spans = {track: (0.0, 2.0 + track) for track in range(1, faces + 1)}

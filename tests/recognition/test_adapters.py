@@ -76,6 +76,7 @@ def test_enforce_detection_decides_whether_an_image_without_a_face_is_an_error()
     assert (answer["region"]["w"], answer["region"]["h"], answer["face_confidence"]) == (300, 200, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(48, 48), (200, 300, 3), (90, 40, 3)])
 def test_detector_backend_skip_uses_the_whole_image_as_the_face(shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
@@ -144,6 +145,7 @@ def test_face_with_only_contempt_gets_equal_probabilities_for_the_seven_classes(
     assert sum(to_deepface(face)["emotion"].values()) == pytest.approx(100)
 
 
+@pytest.mark.slow
 def test_batch_error_lists_failed_images_and_keeps_the_other_results(tmp_path: Path) -> None:
     empty = tmp_path / "wall.png"
     mien.images.write_image(empty, np.full((90, 120, 3), 90, np.uint8))

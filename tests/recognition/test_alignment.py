@@ -53,6 +53,7 @@ def textured(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
+@pytest.mark.slow
 @given(box=boxes, roll=angles, points=st.lists(st.tuples(*[st.floats(-4000, 4000)] * 2), min_size=1))
 @settings(deadline=None)
 def test_to_crop_and_to_image_are_inverse(box: Box, roll: float, points: list[tuple[float, float]]) -> None:

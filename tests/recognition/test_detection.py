@@ -121,6 +121,7 @@ def test_face_is_detected_in_dark_and_bright_gray_images(detector: CenterFace, g
     assert face.box.iou(HOPPER) > 0.6
 
 
+@pytest.mark.slow
 def test_small_faces_in_a_large_image_are_found_by_the_fine_pass(detector: CenterFace) -> None:
     scene = np.full((2000, 2600, 3), 90, np.uint8)
     small = resized(portrait(), 170, 200)  # a face of 68 pixels, 8 in the working image

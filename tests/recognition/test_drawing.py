@@ -204,6 +204,7 @@ class TestLayout:
         tags = [place.tag for place in lay_out((1120, 660), wishes_of(boxes, (90, 18)), gap=3)]
         assert not any(overlap(one, other) for one, other in combinations(tags, 2))
 
+    @pytest.mark.slow
     @given(data=st.data(), width=st.integers(120, 2000), height=st.integers(60, 2000))
     def test_layout_of_random_boxes_stays_inside_the_image_without_overlapping_panels(
         self, data: st.DataObject, width: int, height: int
@@ -419,6 +420,7 @@ class TestDrawFaces:
         visible = [f for f in faces if overlap(f.box, Box(0, 0, width, height))]
         assert bool(visible) == changed(flat(width + 20, height + 20), padded).any()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("size", [(48, 48), (120, 90), (640, 480), (4000, 3000)])
     def test_every_tag_is_inside_the_image(self, size: tuple[int, int], places: list[Place]) -> None:
         width, height = size

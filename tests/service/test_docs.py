@@ -32,6 +32,7 @@ def service() -> Iterator[Running]:
         yield it
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("line", CURL)
 def test_curl_examples_work(service: Running, tmp_path: Path, line: str) -> None:

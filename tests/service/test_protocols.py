@@ -105,6 +105,7 @@ class TestJson:
         finally:
             tracemalloc.stop()
 
+    @pytest.mark.slow
     def test_at_most_two_bodies_are_decoded_at_once(
         self, service: Running, monkeypatch: pytest.MonkeyPatch
     ) -> None:

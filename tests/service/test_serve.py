@@ -134,6 +134,7 @@ def test_an_invalid_setting_is_reported(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_assumed_pixel_range_of_a_model_without_a_card_is_reported(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, workers: str
@@ -190,6 +191,7 @@ def test_an_invalid_number_is_reported_with_option_and_variable(
     assert refused(capsys) == told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["", " ", "\n"])
 @pytest.mark.parametrize("name", ["API_KEY", "ALLOW_HOST", "MAX_BYTES", "PORT", "HOST", "MODEL", "DEADLINE"])
 def test_an_empty_environment_variable_is_an_error(

@@ -144,6 +144,7 @@ def test_below_min_confidence_the_label_is_uncertain_and_the_rest_is_unchanged(s
     assert explained["heat"]["label"] == named["label"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ["/v1/recognise", "/v1/recognise/video"])
 def test_the_former_names_of_the_routes_still_work(service: Running, video: bytes, route: str) -> None:
     data, kind = (video, "video/mp4") if "video" in route else (portrait(), "image/jpeg")
@@ -691,6 +692,7 @@ def test_invalid_videos_are_refused(service: Running, status: int, body: bytes) 
     check_problem(reply)
 
 
+@pytest.mark.slow
 def test_a_damaged_video_gives_the_decodable_frames(service: Running, video: bytes) -> None:
     at = video.index(b"mdat") + 1500
     reply = service.send_raw(
@@ -715,6 +717,7 @@ def test_a_truncated_video_ends_with_an_error(service: Running, tmp_path: Path) 
     assert "the file is cut off after" in reply.lines[-1]["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["libx264", "libsvtav1"])
 def test_a_mirrored_video_is_processed_as_players_show_it(
     service: Running, tmp_path: Path, codec: str

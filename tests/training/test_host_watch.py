@@ -134,6 +134,7 @@ def all_done(hosts: Hosts) -> list[bool]:
         return list(pool.map(HostWatch.done, hosts.watches))
 
 
+@pytest.mark.slow
 def test_finished_hosts_are_not_reported_as_lost(hosts: Hosts) -> None:
     assert all_done(hosts) == [True] * 3
     hosts.kill(0)
@@ -187,6 +188,7 @@ def test_leaving_host_is_reported_to_all_others(hosts: Hosts) -> None:
         assert "Host 1 (second) has ended" in str(hosts.watches[index].wait_for_loss(5))
 
 
+@pytest.mark.slow
 def test_closed_connection_is_not_polled(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[int] = []
     hear = HostWatch._hear
@@ -205,6 +207,7 @@ def test_closed_connection_is_not_polled(hosts: Hosts, monkeypatch: pytest.Monke
     assert heard == []
 
 
+@pytest.mark.slow
 def test_watch_is_disabled_when_one_of_three_hosts_cannot_connect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_meeting, "MEET_SECONDS", 0.5)
 
@@ -231,6 +234,7 @@ def test_watch_is_disabled_when_one_of_three_hosts_cannot_connect(monkeypatch: p
     assert [watch.done() for watch in watches] == [True] * 3
 
 
+@pytest.mark.slow
 def test_slow_unauthenticated_connection_does_not_delay_startup(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

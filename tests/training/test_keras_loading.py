@@ -67,6 +67,7 @@ def as_keras_2(path: Path, change: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_separable_convolution_of_keras_2_is_loaded(tmp_path: Path) -> None:
     network = small(separable=True)
     initializer = {"class_name": "GlorotUniform", "config": {"seed": None}}

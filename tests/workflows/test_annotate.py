@@ -116,6 +116,7 @@ def test_watch_replaces_no_file_of_the_user(tmp_path: Path) -> None:
         mien.watch(make_frames(), Fixed(), chart=tmp_path / "chart.svg")
 
 
+@pytest.mark.slow
 def test_files_of_the_caller_are_written_as_usual_during_watch(tmp_path: Path) -> None:
     write_image(tmp_path / "own.png", make_frames(1)[0].image)  # without a guard: mien has no record of it
     video = make_video(tmp_path / "video.mp4", STEADY[:3])
@@ -123,6 +124,7 @@ def test_files_of_the_caller_are_written_as_usual_during_watch(tmp_path: Path) -
         write_image(tmp_path / "own.png", frame.image)
 
 
+@pytest.mark.slow
 def test_a_loop_that_ends_early_leaves_the_frames_so_far(tmp_path: Path) -> None:
     video = make_video(tmp_path / "video.mp4", STEADY[:8])
     for frame, _ in mien.watch(video, Fixed(), save=tmp_path / "copy.mp4", chart=tmp_path / "chart.png"):

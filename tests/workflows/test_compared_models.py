@@ -87,6 +87,7 @@ def seven(**levels: float) -> dict[str, float | None]:
     return {name: levels.get(name) for name in FER2013.classes}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own_first", [True, False])
 def test_predictions_of_classes_that_only_one_model_has_count_as_errors(
     tmp_path: Path, own: Path, three: Path, own_first: bool
@@ -171,6 +172,7 @@ def test_class_names_for_two_models_with_cards_are_refused(own: Path, three: Pat
         mien.compare(own, "small", three, model_class_names="sad,happy,neutral", reporter=Told())
 
 
+@pytest.mark.slow
 def test_command_compares_a_model_without_a_card_with_a_bundled_one(tmp_path: Path) -> None:
     foreign = write_model(tmp_path / "foreign.onnx", seven(**LEVELS), with_card=False)
     names = ",".join(FER2013.classes)

@@ -74,6 +74,7 @@ def test_foreign_folder_is_not_written_to_without_force(tmp_path: Path) -> None:
     require_folder_of_ours(folder, force=False)
 
 
+@pytest.mark.slow
 def test_onnx_file_cannot_be_exported_to_formats_that_need_the_network(tmp_path: Path) -> None:
     model = make_onnx(tmp_path / "m.onnx")
     for name in ("tflite", "saved-model", "tfjs", "coreml"):

@@ -119,6 +119,7 @@ def test_a_pushed_model_is_pulled_unchanged(hub: type[Hub], tmp_path: Path) -> N
     assert ModelCard.from_json((tmp_path / "here" / "card.json").read_text()) == CARD
 
 
+@pytest.mark.slow
 def test_model_with_a_wrong_checksum_is_refused(hub: type[Hub], tmp_path: Path) -> None:
     push_model(make_onnx(tmp_path / "m.onnx"), "hf://me/faces")
     hub.files["model.onnx"] += b"\0"
@@ -129,6 +130,7 @@ def test_model_with_a_wrong_checksum_is_refused(hub: type[Hub], tmp_path: Path) 
     assert not (tmp_path / "here").exists()
 
 
+@pytest.mark.slow
 def test_existing_files_are_replaced_only_with_force(hub: type[Hub], tmp_path: Path) -> None:
     push_model(make_onnx(tmp_path / "m.onnx"), "hf://me/faces")
     (tmp_path / "here").mkdir()
@@ -139,6 +141,7 @@ def test_existing_files_are_replaced_only_with_force(hub: type[Hub], tmp_path: P
     pull_model("hf://me/faces", tmp_path / "here", force=True)
 
 
+@pytest.mark.slow
 def test_missing_repository_and_offline_machine_are_reported(
     hub: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +168,7 @@ def test_offline_push_and_pull_print_one_error_line(tmp_path: Path, command: tup
     is_one_sentence(done, r"hf://me/faces: cannot .* the Hub: .*Is this machine online\?")
 
 
+@pytest.mark.slow
 def test_hub_retry_messages_are_not_logged(
     hub: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

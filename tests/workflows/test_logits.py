@@ -59,6 +59,7 @@ def test_evaluating_and_comparing_take_the_softmax_of_logits(
     assert done.second.accuracy == expected.accuracy
 
 
+@pytest.mark.slow
 def test_commands_take_the_softmax_of_logits(files: tuple[Path, Path]) -> None:
     described = ("--model-class-names", NAMES)
     refused = command("predict", PORTRAIT, "--model", files[1], *described)

@@ -108,6 +108,7 @@ def test_division_is_reproduced_only_for_the_same_data(faces: Path) -> None:
     assert divide_alike(plain, {"shares": "nonsense"}) is None
 
 
+@pytest.mark.slow
 def test_model_is_evaluated_on_the_test_split_of_its_training_data(faces: Path, tmp_path: Path) -> None:
     model, told = model_of(tmp_path / "m.onnx", faces), Told()
     trained = mien.load(faces, shares="60,20,20", split_seed=3)
@@ -121,6 +122,7 @@ def test_model_is_evaluated_on_the_test_split_of_its_training_data(faces: Path, 
     assert mien.evaluate(model, other, reporter=Told()).n == 16  # also after the data were moved
 
 
+@pytest.mark.slow
 def test_other_data_without_splits_are_evaluated_completely_with_a_warning(
     faces: Path, tmp_path: Path
 ) -> None:
@@ -157,6 +159,7 @@ def test_division_is_reproduced_for_another_label_set(faces: Path, tmp_path: Pat
     assert (found.split, found.n) == (PRIVATE_TEST, int((trained.split == PRIVATE_TEST).sum()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False])
 def test_models_are_compared_on_the_test_split_of_the_one_trained_on_the_data(
     faces: Path, tmp_path: Path, first: bool
@@ -168,6 +171,7 @@ def test_models_are_compared_on_the_test_split_of_the_one_trained_on_the_data(
     assert len(told.warnings) == len(set(told.warnings))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first_is_grouped", [True, False])
 def test_models_with_the_same_shares_but_other_groups_are_compared_on_the_same_images(
     faces: Path, tmp_path: Path, first_is_grouped: bool
@@ -192,6 +196,7 @@ def test_second_model_trained_without_the_given_groups_emits_a_warning(faces: Pa
     assert any("the second was trained on some of it" in text for text in told.warnings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [True, False])
 def test_comparing_runs_with_different_seeds_emits_a_warning(
     seven: Path, tmp_path: Path, named: bool
@@ -205,6 +210,7 @@ def test_comparing_runs_with_different_seeds_emits_a_warning(
     assert any("so its scores may be too high" in text for text in told.warnings)
 
 
+@pytest.mark.slow
 def test_runs_with_the_same_division_are_compared_without_a_warning(seven: Path, tmp_path: Path) -> None:
     runs = [run_of(tmp_path / "a", seven), run_of(tmp_path / "b", seven)]
     told = Told()
@@ -213,6 +219,7 @@ def test_runs_with_the_same_division_are_compared_without_a_warning(seven: Path,
     assert not any("different splits" in text for text in told.warnings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [True, False])
 def test_a_run_is_compared_with_an_unrelated_model_on_its_validation_images(
     seven: Path, tmp_path: Path, named: bool
@@ -224,6 +231,7 @@ def test_a_run_is_compared_with_an_unrelated_model_on_its_validation_images(
         assert np.array_equal(found.images, images_of(seven, PUBLIC_TEST))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [True, False])
 def test_model_trained_without_a_test_split_is_evaluated_on_its_validation_split(
     seven: Path, tmp_path: Path, named: bool
@@ -236,6 +244,7 @@ def test_model_trained_without_a_test_split_is_evaluated_on_its_validation_split
     assert not any("has not seen" in text for text in told.warnings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [{}, {"class_names": "rafdb"}])
 def test_omitted_data_options_default_to_those_of_the_training(tmp_path: Path, given: dict[str, str]) -> None:
     rng = np.random.default_rng(0)
@@ -262,6 +271,7 @@ def test_numbered_folders_that_a_model_was_not_trained_on_still_need_class_names
         mien.evaluate(model, tmp_path / "numbered", reporter=Told())
 
 
+@pytest.mark.slow
 def test_scores_on_other_data_do_not_replace_the_test_scores_of_a_run(
     seven: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

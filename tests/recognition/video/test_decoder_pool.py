@@ -241,6 +241,7 @@ class TestLimits:
         assert time.monotonic() - began < 5
         assert child.returncode == -signal.SIGKILL
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("number", "kind", "told"),
         [
@@ -259,6 +260,7 @@ class TestLimits:
             list(frames)
         assert type(raised.value) is kind
 
+    @pytest.mark.slow
     def test_child_process_ended_by_its_pool_is_not_reported_as_out_of_memory(
         self, long_video: bytes
     ) -> None:
@@ -283,6 +285,7 @@ class TestLimits:
 
 
 class TestShutdown:
+    @pytest.mark.slow
     def test_idle_and_busy_processes_end_when_the_pool_is_closed(self, long_video: bytes) -> None:
         pool = DecoderPool(2)
         pool.prepare()

@@ -91,6 +91,7 @@ def test_sound_is_copied_packet_by_packet(
         assert sum(frame.samples for frame in container.decode(audio=0)) > 3.3 * 48000
 
 
+@pytest.mark.slow
 def test_sound_stays_in_sync_with_frames_that_begin_late(tmp_path: Path) -> None:
     """The frames of a Matroska file begin after two seconds of sound; those two seconds are left out."""
     plain, late = make_sounding(tmp_path / "video.mkv"), tmp_path / "late.mkv"
@@ -112,6 +113,7 @@ def test_sound_stays_in_sync_with_frames_that_begin_late(tmp_path: Path) -> None
     np.testing.assert_allclose(after, [before[i] for i in kept], atol=2e-3)
 
 
+@pytest.mark.slow
 def test_sound_ends_with_the_frames_when_writing_is_interrupted(tmp_path: Path) -> None:
     original = make_sounding(tmp_path / "video.mp4")
     write_copy(original, tmp_path / "part.mp4", whole=False)
@@ -127,6 +129,7 @@ def test_sound_unsupported_by_the_format_is_left_out_and_reported(tmp_path: Path
     assert len(decode(tmp_path / "copy.mp4")[0]) == 30
 
 
+@pytest.mark.slow
 def test_missing_or_unreadable_sound_does_not_prevent_writing_the_video(tmp_path: Path) -> None:
     silent = make_video(tmp_path / "silent.mp4")
     assert write_copy(silent, tmp_path / "one.mp4") == ""

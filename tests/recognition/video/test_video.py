@@ -233,6 +233,7 @@ class TestAv1:
         assert next(read_frames(wide)).image.shape == (HEIGHT, 2 * WIDTH, 3)
         assert probe(wide).width == 2 * WIDTH
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("in_memory", [False, True])
     @pytest.mark.parametrize(
         ("codec", "suffix"),

@@ -117,6 +117,7 @@ class TestOrientation:
         for path, orientation in zip(paths, ORIENTATIONS, strict=True):
             self.check(path, orientation)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
     def test_all_eight_orientations_are_applied_to_av1(self, tmp_path: Path, suffix: str) -> None:
         for i, orientation in enumerate(ORIENTATIONS):
@@ -209,6 +210,7 @@ EDITS = {
 
 
 class TestEditLists:
+    @pytest.mark.slow
     @pytest.mark.parametrize("in_memory", [False, True])
     @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "libsvtav1"])
     @pytest.mark.parametrize("edits", EDITS.values(), ids=EDITS)
