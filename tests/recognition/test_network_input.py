@@ -107,9 +107,26 @@ def test_invalid_input_shape_is_refused(tmp_path: Path, given: object) -> None:
         Classifier(path, class_names=NAMES, input_shape=given)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        (["n", 4, "h", "w"], "Export it again"),
+        (["n", "h", "w", 5], "Export it again"),
+        (["n", "c", 64, 64], "Give its shape"),
+        (["n", 64, 64, "c"], "Give its shape"),
+    ],
+)
+def test_remedy_for_an_unknown_input_names_input_shape_only_if_it_helps(
+    tmp_path: Path, shape: list[int | str], told: str
+) -> None:
+    path = mean_network(tmp_path / "m.onnx", shape, axes=[1, 2, 3])
+    with pytest.raises(ModelError, match=told):
+        Classifier(path, class_names=NAMES)
+
+
 def test_variable_channels_require_an_input_shape(tmp_path: Path) -> None:
     path = mean_network(tmp_path / "m.onnx", ["n", "h", "w", "c"], axes=[1, 2, 3])
-    with pytest.raises(ModelError, match="Give its shape, such as `input_shape=64,64,1`"):
+    with pytest.raises(ModelError, match=r"Give its shape, such as `input_shape=\(64, 64, 1\)`"):
         Classifier(path, class_names=NAMES)
 
 

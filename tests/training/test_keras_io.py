@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -205,23 +206,46 @@ def test_failed_onnx_conversion_is_reported(tmp_path: Path) -> None:
     assert not (tmp_path / "m.onnx").exists()
 
 
-def any_size(path: Path) -> Path:
-    """Write a network without a card that takes gray images of any size."""
-    image = keras.Input((None, None, 1))
-    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
-    keras.Model(image, keras.layers.Softmax()(pooled)).save(path)
+def network_of(shape: tuple[int | None, ...], path: Path) -> Path:
+    """Write a network without a card that takes images of this shape and returns their mean brightness m as (m, 1-m)."""
+    image = keras.Input(shape)
+    mean = keras.ops.expand_dims(keras.ops.mean(image, axis=(1, 2, 3)), 1)
+    keras.Model(image, keras.ops.concatenate([mean, 1 - mean], axis=1)).save(path)
     return path
 
 
-def test_input_shape_sets_the_size_of_a_network_of_any_size(tmp_path: Path) -> None:
-    path = any_size(tmp_path / "any.keras")
-    told = load_classifier(path, labels=("a", "b"), input_shape=(64, 80, 1))
-    (resizing,) = [one for one in _layers(told.network) if isinstance(one, keras.layers.Resizing)]
-    assert (resizing.height, resizing.width) == (64, 80)
-    assert not told.assumes_size
-    assert load_classifier(path, labels=("a", "b")).assumes_size
-    with pytest.raises(ModelError, match=r"expected an input of shape .* as `input_shape` says"):
-        load_classifier(path, labels=("a", "b"), input_shape=(64, 80, 3))
+@pytest.mark.parametrize(
+    ("shape", "given", "size"),
+    [
+        ((None, None, 1), (64, 80, 1), (64, 80)),
+        ((None, None, 1), (48, 48, 1), None),
+        ((None, None, 3), None, None),
+        ((64, None, 1), None, (64, 48)),
+        ((3, None, None), None, None),
+        ((3, None, None), (3, 64, 80), (64, 80)),
+        ((None, None, None), (1, 64, 80), (64, 80)),
+        ((None, None, None), (64, 80, 3), (64, 80)),
+    ],
+)
+def test_networks_of_any_size_and_layout_are_adapted_to_crops(
+    shape: tuple[int | None, ...],
+    given: tuple[int, int, int] | None,
+    size: tuple[int, int] | None,
+    tmp_path: Path,
+) -> None:
+    path = network_of(shape, tmp_path / "any.keras")
+    loaded = load_classifier(path, labels=("a", "b"), input_shape=given)
+    resizing = [
+        (one.height, one.width) for one in _layers(loaded.network) if isinstance(one, keras.layers.Resizing)
+    ]
+    assert resizing == ([size] if size else [])
+    width_and_height = None if given else (size or (48, 48))[::-1]
+    assert loaded.assumed.size == width_and_height
+    images = np.stack([np.full((48, 48), level, np.uint8) for level in (0, 255, 51)])
+    np.testing.assert_allclose(loaded.probabilities(images)[:, 0], [0, 1, 0.2], atol=1e-3)
+    classifier = mien.Classifier(path, class_names=("a", "b"), input_shape=given)
+    np.testing.assert_allclose(classifier.probabilities(images)[:, 0], [0, 1, 0.2], atol=1e-3)
+    assert classifier.assumed_size == width_and_height
 
 
 def _layers(network: keras.Model) -> list[keras.layers.Layer]:
@@ -230,12 +254,34 @@ def _layers(network: keras.Model) -> list[keras.layers.Layer]:
     ]
 
 
-def test_classifier_passes_the_input_shape_to_keras(tmp_path: Path) -> None:
-    path = any_size(tmp_path / "any.keras")
-    assumed = mien.Classifier(path, class_names=("a", "b"))
-    told = mien.Classifier(path, class_names=("a", "b"), input_shape=(64, 80, 1))
-    assert assumed.assumes_size
-    assert not told.assumes_size
-    assert told.probabilities(crops(2)).shape == (2, 2)
-    note = open_model(str(path), ModelOptions(class_names="a,b")).note
-    assert "any.keras takes images of any size: it gets crops of 48x48 pixels" in note
+def test_variable_channels_of_keras_networks_require_an_input_shape(tmp_path: Path) -> None:
+    path = network_of((None, None, None), tmp_path / "any.keras")
+    with pytest.raises(ModelError, match=r"Give its shape, such as `input_shape=\(64, 64, 1\)`"):
+        load_classifier(path, labels=("a", "b"))
+    path = network_of((None, None, 1), tmp_path / "gray.keras")
+    with pytest.raises(ModelError, match=r"expected an input of shape .* as `input_shape` says"):
+        load_classifier(path, labels=("a", "b"), input_shape=(64, 80, 3))
+
+
+def test_assumptions_about_keras_files_are_noted(tmp_path: Path) -> None:
+    path = str(network_of((None, None, 1), tmp_path / "any.keras"))
+    note = open_model(path, ModelOptions(class_names="a,b")).note
+    assert "any.keras has no model card: its pixels go in from 0 to 1." in note
+    assert "any.keras takes images of any size: it gets crops of 48x48 pixels." in note
+    told = ModelOptions(class_names="a,b", pixel_range=(0, 1), input_shape=(64, 64, 1))
+    assert open_model(path, told).note == ""
+
+
+@pytest.mark.parametrize(
+    "options", [{"input_shape": (64, 64)}, {"input_shape": (5000, 5000, 3)}, {"pixel_range": (1, -1)}]
+)
+def test_invalid_descriptions_of_keras_files_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = str(network_of((None, None, 1), tmp_path / "any.keras"))
+    with pytest.raises(ModelError, match=r"input shape as height|two increasing numbers"):
+        open_model(path, ModelOptions(class_names="a,b", **options))
+
+
+@pytest.mark.parametrize("options", [{"logits": True}, {"pixel_range": (0, 1)}, {"class_names": "a,b"}])
+def test_descriptions_of_classifier_objects_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="its model card tells its class names"):
+        open_model(mien.Classifier("tiny"), ModelOptions(**options))

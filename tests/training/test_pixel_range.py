@@ -11,7 +11,7 @@ import keras
 import pytest
 
 from mien import Classifier
-from mien.training.network_shapes import for_crops, rescales
+from mien.training.network_shapes import for_crops, input_of, rescales
 
 LAYERS = keras.layers
 NAMES = ("a", "b", "c")
@@ -51,7 +51,7 @@ def test_rescaling_is_detected_from_the_first_layers(beginning: str) -> None:
 def test_rescaling_is_detected_behind_added_input_layers() -> None:
     for layer, begins in ((LAYERS.Rescaling(1 / 255), True), (LAYERS.Conv2D(2, 3), False)):
         made = keras.Sequential([keras.Input((64, 64, 3)), layer, *(make() for make in HEAD)])
-        assert rescales(for_crops(made)) is begins
+        assert rescales(for_crops(made, input_of(made, "m"))) is begins
 
 
 def test_rescaling_is_detected_in_operations() -> None:

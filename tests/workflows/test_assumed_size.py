@@ -75,5 +75,5 @@ def test_command_refuses_an_invalid_input_shape(tmp_path: Path, capsys: pytest.C
     options = ["--model-class-names", "calm,tense", "--input-shape", "64,64"]
     assert run(["evaluate", free, "--data", "synthetic:42", *options]) == 1
     told = capsys.readouterr().err
-    assert "input shape as height, width and channels, such as 64,64,1" in told
+    assert "input shape as height, width and channels, such as (64, 64, 1)" in told
     assert len(told.strip().splitlines()) == 1

@@ -3,6 +3,7 @@
 with_options("Choose another folder with `out`.")       # "Choose another folder with --out."
 with_options("Resume it with `resume=True`.")           # "Resume it with --resume."
 with_options("Use `resume=True, out=runs/a`.")          # "Use --resume --out runs/a."
+with_options("Give `input_shape=(64, 64, 1)`.")         # "Give --input-shape 64,64,1."
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def _option(found: re.Match[str]) -> str:
         if value == "False":
             option = option.replace("--", "--no-", 1)
         elif value not in {"", "True"}:
+            value = value[1:-1].replace(" ", "") if value.startswith("(") else value
             option = f"{option} {shlex.quote(value) if ' ' in value else value}"
         options.append(option)
     return " ".join(options)

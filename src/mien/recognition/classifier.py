@@ -167,7 +167,15 @@ class Classifier:
     @property
     def assumes_size(self) -> bool:
         """Whether the network takes images of any size and the size of its input is assumed to be that of the crops."""
-        return self._input.assumed or getattr(self._network, "assumes_size", False)
+        return self.assumed_size is not None
+
+    @property
+    def assumed_size(self) -> tuple[int, int] | None:
+        """Width and height in pixels of the crops that a network of any size gets; `None` if its size is known."""
+        if self._input.assumed:
+            return self._input.width, self._input.height
+        found: tuple[int, int] | None = getattr(self._network, "assumed_size", None)
+        return found
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

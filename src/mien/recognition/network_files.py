@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import ModelError
 from mien.model_kinds import EXAMPLE_LABELS, kind_of, shown
 from mien.network_formats import CROP_FORMATS, FORMATS, open_network
-from mien.quoting import quoted
 from mien.recognition.model_files import BUNDLED, read_model
-from mien.recognition.network_input import REMAKE, NetworkInput, check_input_shape, read_input
+from mien.recognition.network_input import (
+    REMAKE,
+    NetworkInput,
+    check_input_shape,
+    check_pixel_range,
+    read_input,
+)
 from mien.recognition.onnx_card import (
     UnnamedClassesError,
     card_of,
@@ -178,21 +183,3 @@ def check_network(
             remedy=REMAKE,
         )
     return taken
-
-
-def check_pixel_range(given: Any) -> tuple[float, float] | None:
-    """Validate the input values of black and white pixels.
-
-    Raises:
-        ModelError: If they are not two increasing numbers.
-    """
-    if given is None:
-        return None
-    expected = "the pixel range as two increasing numbers, such as (-1, 1)"
-    try:
-        low, high = (float(value) for value in given)
-    except (TypeError, ValueError) as error:
-        raise ModelError.from_parts(expected=expected, received=quoted(given)) from error
-    if not -1e6 <= low < high <= 1e6:
-        raise ModelError.from_parts(expected=expected, received=quoted(given))
-    return low, high

@@ -84,6 +84,24 @@ class NetworkInput:
         return np.repeat(pixels, self.channels, axis=axis) if self.channels > 1 else pixels
 
 
+def check_pixel_range(given: Any) -> tuple[float, float] | None:
+    """Validate the input values of black and white pixels.
+
+    Raises:
+        ModelError: If they are not two increasing numbers.
+    """
+    if given is None:
+        return None
+    expected = "the pixel range as two increasing numbers, such as (-1, 1)"
+    try:
+        low, high = (float(value) for value in given)
+    except (TypeError, ValueError) as error:
+        raise ModelError.from_parts(expected=expected, received=quoted(given)) from error
+    if not -1e6 <= low < high <= 1e6:
+        raise ModelError.from_parts(expected=expected, received=quoted(given))
+    return low, high
+
+
 def check_input_shape(given: Any) -> tuple[int, int, int] | None:
     """Validate the shape of the images that a network takes: (height, width, channels) or (channels, height, width).
 
@@ -93,15 +111,15 @@ def check_input_shape(given: Any) -> tuple[int, int, int] | None:
     if given is None:
         return None
     expected = (
-        "the input shape as height, width and channels, such as 64,64,1, or as channels, height and width, such as "
-        "3,224,224, with 1 or 3 channels and sides from 8 to 1024 pixels"
+        "the input shape as height, width and channels, such as (64, 64, 1), or as channels, height and width, such as "
+        "(3, 224, 224), with 1 or 3 channels and sides from 8 to 1024 pixels"
     )
     try:
         shape = tuple(int(side) for side in given)
         whole = not isinstance(given, str) and all(float(side) == int(side) for side in given)
     except (TypeError, ValueError, OverflowError) as error:
         raise ModelError.from_parts(expected=expected, received=quoted(given)) from error
-    if not whole or len(shape) != 3 or _interpreted((None, *shape)) is None:
+    if not whole or len(shape) != 3 or image_input((None, *shape)) is None:
         raise ModelError.from_parts(expected=expected, received=quoted(given))
     return shape[0], shape[1], shape[2]
 
@@ -150,23 +168,33 @@ def read_input(
     free = [side if isinstance(side, int) and side > 0 else None for side in shape]
     if input_shape is not None:
         free = list(with_input_shape(name, free, input_shape))
-    found = _interpreted(tuple(free), spec)
+    found = image_input(tuple(free), spec)
     if found is not None:
         return found
-    variable = len(free) == 4 and None in (free[1], free[3])
+    variable = len(free) == 4 and (
+        image_input((*free[:3], free[3] or 1)) or image_input((free[0], free[1] or 1, *free[2:]))
+    )
     raise ModelError.from_parts(
         name,
         expected="one input of shape (n, height, width, channels) or (n, channels, height, width), with 1 "
         "or 3 channels",
         received=f"{str(shape)[:80]}",
-        remedy="Give its shape, such as `input_shape=64,64,1` or `input_shape=3,224,224`."
+        remedy="Give its shape, such as `input_shape=(64, 64, 1)` or `input_shape=(3, 224, 224)`."
         if variable
         else REMAKE,
     )
 
 
-def _interpreted(free: tuple[int | None, ...], spec: InputSpec | None = None) -> NetworkInput | None:
-    """Return the input of a shape with `None` for variable dimensions; `None` if it is not an input for images."""
+def image_input(free: tuple[int | None, ...], spec: InputSpec | None = None) -> NetworkInput | None:
+    """Interpret a shape.
+
+    Args:
+        free: the shape, `None` for variable dimensions.
+        spec: the input as a model card describes it, which sets a variable height or width; else it is 48 pixels.
+
+    Returns:
+        The input; `None` if the shape is not that of images.
+    """
     height_told, width_told = (spec.height, spec.width) if spec else (CROP_SIZE, CROP_SIZE)
     if len(free) == 4:
         batch = free[0] or 0

@@ -160,7 +160,7 @@ def build_custom(network: Any, classes: int, images: NDArray[np.uint8]) -> Any:
     import keras
 
     from mien.probability_checks import require_probabilities
-    from mien.training.network_shapes import check_input, rescaled
+    from mien.training.network_shapes import check_input, pixel_range_of, rescaled
 
     if not network.built:
         network.build((None, 48, 48, 1))
@@ -174,7 +174,7 @@ def build_custom(network: Any, classes: int, images: NDArray[np.uint8]) -> Any:
             f"network {network.name}: expected an output of shape {(None, classes)}, one probability for each class, "
             f"got {own.output_shape}. End it with keras.layers.Dense({classes}, activation='softmax')."
         )
-    whole = rescaled(own)
+    whole = rescaled(own, pixel_range_of(own))
     given = whole.predict(images[:16, ..., np.newaxis].astype(np.float32), verbose=0)
     require_probabilities(np.asarray(given, np.float64), name=f"network {network.name}")
     _require_savable(whole)

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import shlex
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 
+from mien.assumptions import Assumptions
 from mien.card import ModelCard
 from mien.errors import ModelError
 from mien.files import replacing
 from mien.labels import FER2013
 from mien.model_kinds import KERAS_KINDS, ModelKind, kind_of, refusal, shown
 from mien.training.keras_loading import load_network, without_architecture, without_legacy_warning
-from mien.training.network_shapes import check_shapes, for_crops, rescaled, takes_any_size
+from mien.training.network_shapes import adapted, check_shapes
 from mien.training.networks import HEADS
 from mien.unpacking import UnpackError, read_member
 
@@ -95,13 +96,13 @@ class KerasClassifier:
             those of each head.
         labels: class names in the order of the probabilities.
         card: its model card, if it has one.
-        assumes_size: whether it takes images of any size, and the size of its input is assumed to be that of the crops.
+        assumed: what was assumed about its input, without a card.
     """
 
     network: keras.Model
     labels: tuple[str, ...]
     card: ModelCard | None = None
-    assumes_size: bool = False
+    assumed: Assumptions = field(default_factory=Assumptions)
 
     @property
     def label_sets(self) -> dict[str, tuple[str, ...]]:
@@ -179,10 +180,13 @@ def load_classifier(
             "`pixel_scale`, `pixel_range` and `input_shape` out."
         )
     network = load_network(path)
-    assumes = card is None and input_shape is None and takes_any_size(network)
-    if card is None:
-        network = for_crops(network, input_shape)
-    classes = check_shapes(network, shown(path), heads=1 + len(card.heads) if card else 1)
+    assumed = Assumptions()
+    if card:
+        classes = check_shapes(network, shown(path), heads=1 + len(card.heads))
+    else:
+        network, classes, assumed = adapted(
+            network, shown(path), scale=scale, pixel_range=pixel_range, input_shape=input_shape
+        )
     names = tuple(labels) if labels else (card.labels if card else ())
     example = ",".join(FER2013.classes)
     if not names:
@@ -197,8 +201,7 @@ def load_classifier(
         raise ModelError(
             f"{path}: expected {classes} class names, one for each class of the network, got {len(names)}."
         )
-    network = network if card else rescaled(network, scale, pixel_range)
-    return KerasClassifier(network, names, card, assumes)
+    return KerasClassifier(network, names, card, assumed)
 
 
 def as_classifier(
@@ -214,13 +217,14 @@ def as_classifier(
     Raises:
         ModelError: If its input cannot be adapted to crops (48, 48, 1), or the number of class names is wrong.
     """
-    assumes = input_shape is None and takes_any_size(network)
-    network = for_crops(network, input_shape)
-    classes = check_shapes(network, network.name, heads=1)
+    name = network.name
+    network, classes, assumed = adapted(
+        network, name, scale=scale, pixel_range=pixel_range, input_shape=input_shape
+    )
     names = tuple(labels or (FER2013.classes if classes == len(FER2013) else ()))
     if len(names) != classes:
         raise ModelError(
-            f"{network.name}: expected the names of its {classes} classes in index order as `model_class_names`, got "
+            f"{name}: expected the names of its {classes} classes in index order as `model_class_names`, got "
             f"{len(names)}."
         )
-    return KerasClassifier(rescaled(network, scale, pixel_range), names, assumes_size=assumes)
+    return KerasClassifier(network, names, assumed=assumed)

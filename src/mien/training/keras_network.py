@@ -44,7 +44,7 @@ class KerasNetwork:
         prepare_keras()
         from mien.training.keras_io import read_card
         from mien.training.keras_loading import load_architecture, load_network
-        from mien.training.network_shapes import check_shapes, for_crops, rescales, takes_any_size
+        from mien.training.network_shapes import check_shapes, for_crops, input_of, rescales
         from mien.training.networks import HEADS
 
         self._path, self._input_shape, self._lock = Path(path), input_shape, threading.Lock()
@@ -52,8 +52,9 @@ class KerasNetwork:
         written = kind_of(path) is not ModelKind.JSON
         self.card = read_card(path) if written else None
         network = load_network(path) if written else load_architecture(path)
-        self.assumes_size = self.card is None and input_shape is None and takes_any_size(network)
-        self._network = network if self.card else for_crops(network, input_shape)
+        taken = None if self.card else input_of(network, shown(path), input_shape)
+        self._network = network if self.card else for_crops(network, taken)
+        self.assumed_size = (taken.width, taken.height) if taken is not None and taken.assumed else None
         heads = 1 + len(self.card.heads) if self.card else 1
         check_shapes(self._network, shown(path), heads=heads)
         self.pixel_range = (0.0, 255.0) if rescales(self._network) else None

@@ -6,9 +6,10 @@ from typing import Any
 
 import keras
 
+from mien.assumptions import Assumptions
 from mien.errors import ModelError
 from mien.images import CROP_SIZE
-from mien.recognition.network_input import with_input_shape
+from mien.recognition.network_input import NetworkInput, image_input, read_input
 
 _RESCALING = (
     keras.layers.Rescaling,
@@ -30,20 +31,64 @@ _PASSING = {
 """Operations that keep the range of pixel values at inference; so do the augmentation layers `Random...`."""
 
 
-def rescaled(
+def adapted(
+    network: keras.Model,
+    name: str,
+    *,
+    scale: float | None = None,
+    pixel_range: tuple[float, float] | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+) -> tuple[keras.Model, int, Assumptions]:
+    """Adapt a network without a model card to gray crops (48, 48, 1) with pixel values 0 to 255.
+
+    Args:
+        network: the network, with one softmax over the classes at its end.
+        name: its path or name, for error messages.
+        scale: factor for pixel values; see `pixel_range_of`.
+        pixel_range: input values of black and white pixels, in place of a scale.
+        input_shape: the shape of an image, which sets variable dimensions of the network.
+
+    Returns:
+        The adapted network, its number of classes, and what was assumed about its input.
+
+    Raises:
+        ModelError: If its input cannot be adapted, or its output is not of shape (classes,).
+    """
+    taken = input_of(network, name, input_shape)
+    made = for_crops(network, taken)
+    classes = check_shapes(made, name, heads=1)
+    levels = pixel_range_of(made, scale, pixel_range)
+    assumed = Assumptions(
+        levels if (scale, pixel_range) == (None, None) else None,
+        (taken.width, taken.height) if taken is not None and taken.assumed else None,
+    )
+    return rescaled(made, levels), classes, assumed
+
+
+def pixel_range_of(
     network: keras.Model, scale: float | None = None, pixel_range: tuple[float, float] | None = None
-) -> keras.Model:
+) -> tuple[float, float]:
+    """Return the input values of black and white pixels for a network without a model card.
+
+    Args:
+        network: the network.
+        scale: factor for pixel values; by default 1 for a network that begins with arithmetic or a normalization, else
+            1/255.
+        pixel_range: the values, in place of a scale.
+    """
+    if scale is None:
+        scale = 1.0 if rescales(network) else 1 / 255
+    return pixel_range or (0.0, 255 * scale)
+
+
+def rescaled(network: keras.Model, taken: tuple[float, float]) -> keras.Model:
     """Return a network that takes pixel values 0 to 255, with a rescaling layer in front if it needs one.
 
     Args:
         network: a network with input (48, 48, 1).
-        scale: factor for pixel values; by default 1 for a network that begins with arithmetic or a normalization, else
-            1/255.
-        pixel_range: input values of black and white pixels, in place of a scale.
+        taken: input values of black and white pixels, from `pixel_range_of`.
     """
-    if scale is None:
-        scale = 1.0 if rescales(network) else 1 / 255
-    low, high = pixel_range or (0.0, 255 * scale)
+    low, high = taken
     if (low, high) == (0, 255):
         return network
     image = keras.Input(network.input_shape[1:], name="image")
@@ -97,13 +142,27 @@ def _first_in_graph(network: keras.Model) -> tuple[list[Any], bool]:
     return found, not reached.isdisjoint(id(tensor) for tensor in network.outputs)
 
 
-def takes_any_size(network: keras.Model) -> bool:
-    """Return whether the height or width of a network's input is variable."""
+def input_of(
+    network: keras.Model, name: str, input_shape: tuple[int, int, int] | None = None
+) -> NetworkInput | None:
+    """Return the input of a network for images; `None` if it takes something else, such as flat images.
+
+    Args:
+        network: the network.
+        name: its path or name, for error messages.
+        input_shape: the shape of an image, (height, width, channels) or (channels, height, width), which sets variable
+            dimensions. By default, a variable height or width is 48 pixels.
+
+    Raises:
+        ModelError: If its channels are variable and no `input_shape` is given, or a fixed dimension differs from it.
+    """
     shape = network.input_shape
-    return len(shape) == 4 and shape[3] in {1, 3} and None in shape[1:3]
+    if input_shape is None and not (isinstance(shape, tuple) and len(shape) == 4 and None in shape[1:]):
+        return image_input(shape) if isinstance(shape, tuple) else None
+    return read_input(name, list(shape) if isinstance(shape, tuple) else [], input_shape)
 
 
-def for_crops(network: keras.Model, input_shape: tuple[int, int, int] | None = None) -> keras.Model:
+def for_crops(network: keras.Model, taken: NetworkInput | None) -> keras.Model:
     """Return a network that takes gray crops of 48x48 pixels, with layers in front that convert them to its own input.
 
     Crops are resized, and the gray channel is repeated for three channels. Inputs may be channels-first or, at 48x48
@@ -111,34 +170,22 @@ def for_crops(network: keras.Model, input_shape: tuple[int, int, int] | None = N
 
     Args:
         network: the network.
-        input_shape: the shape of an image, (height, width, channels) or (channels, height, width), which sets variable
-            dimensions. By default, the size is 48x48.
-
-    Raises:
-        ModelError: If a fixed dimension of the network differs from `input_shape`.
+        taken: its input, from `input_of`.
     """
-    taken = network.input_shape
-    if input_shape is not None:
-        taken = with_input_shape(network.name, taken, input_shape)
+    shape = network.input_shape
+    if not isinstance(shape, tuple) or shape[1:] == (CROP_SIZE, CROP_SIZE, 1):
+        return network
     image = keras.Input((CROP_SIZE, CROP_SIZE, 1), name="image")
-    match taken:
-        case (_, 48, 48, 1):
-            return network
-        case (_, (int() | None) as height, (int() | None) as width, (1 | 3) as channels):
-            made = image
-            if (height or CROP_SIZE, width or CROP_SIZE) != (CROP_SIZE, CROP_SIZE):
-                made = keras.layers.Resizing(height or CROP_SIZE, width or CROP_SIZE)(made)
-            made = keras.layers.Concatenate()([made] * 3) if channels == 3 else made
-        case (_, (1 | 3) as channels, int() as height, int() as width):
-            made = image
-            if (height, width) != (CROP_SIZE, CROP_SIZE):
-                made = keras.layers.Resizing(height, width)(made)
-            made = keras.layers.Concatenate()([made] * 3) if channels == 3 else made
-            made = keras.layers.Permute((3, 1, 2))(made)
-        case (_, 2304):
-            made = keras.layers.Flatten()(image)
-        case _:
-            return network
+    if taken is not None:
+        made = image
+        if (taken.height, taken.width) != (CROP_SIZE, CROP_SIZE):
+            made = keras.layers.Resizing(taken.height, taken.width)(made)
+        made = keras.layers.Concatenate()([made] * 3) if taken.channels == 3 else made
+        made = keras.layers.Permute((3, 1, 2))(made) if taken.channels_first else made
+    elif shape[1:] == (CROP_SIZE * CROP_SIZE,):
+        made = keras.layers.Flatten()(image)
+    else:
+        return network
     return keras.Model(image, network(made), name=network.name)
 
 

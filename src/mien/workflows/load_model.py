@@ -15,10 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.assumptions import Assumptions
 from mien.class_names import parse_class_names
 from mien.errors import ModelError
 from mien.model_kinds import EXAMPLE_LABELS, KERAS_KINDS, ModelKind, kind_of, refusal, shown
 from mien.recognition.model_files import BUNDLED, RUN_MODEL
+from mien.recognition.network_input import check_input_shape, check_pixel_range
 from mien.training.keras_start import prepare_keras
 from mien.wording import did_you_mean
 from mien.workflows.loaded_model import (
@@ -27,7 +29,6 @@ from mien.workflows.loaded_model import (
     LoadedModel,
     from_keras,
     knows_label_set,
-    note_on_size,
 )
 from mien.workflows.options import ModelOptions
 
@@ -53,7 +54,7 @@ def open_model(
         ModelError: If there is no such model, it does not load, or the options are not valid for it.
     """
     options = options or ModelOptions()
-    _check_scale(options.pixel_scale)
+    options = _checked(options)
     names = parse_names(options.class_names)  # errors in the names are raised before the model is read
     if not isinstance(model, str | Path):
         return _open_object(model, options, names)
@@ -90,7 +91,7 @@ def open_classifier(model: str, options: ModelOptions | None = None, *, threads:
     from mien.recognition.classifier import Classifier
 
     options = options or ModelOptions()
-    _check_scale(options.pixel_scale)
+    options = _checked(options)
     names, path = parse_names(options.class_names), Path(model)
     kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
     if kind is ModelKind.RUN and not (path / RUN_MODEL).is_file():
@@ -102,15 +103,26 @@ def open_classifier(model: str, options: ModelOptions | None = None, *, threads:
             input_shape=options.input_shape,
         )  # fmt: skip
     loaded = _from_classifier(classifier, path.name, path, None)
-    return replace(loaded, note=_note_on_pixels(classifier, options))
+    return replace(loaded, note=_assumed(classifier, options).note(loaded.name))
 
 
-def _check_scale(scale: float | None) -> None:
+def _checked(options: ModelOptions) -> ModelOptions:
+    """Return the options after validating the description of the input.
+
+    Raises:
+        ModelError: If the pixel scale, the pixel range or the input shape is invalid.
+    """
+    scale = options.pixel_scale
     if scale is not None and not (math.isfinite(scale) and scale > 0):
         raise ModelError(
             f"Expected `pixel_scale` to be a number over 0, got {scale:g}. "
             "Give what pixels from 0 to 255 are multiplied by, for example 1, or leave it out."
         )
+    return replace(
+        options,
+        pixel_range=check_pixel_range(options.pixel_range),
+        input_shape=check_input_shape(options.input_shape),
+    )
 
 
 @contextmanager
@@ -135,19 +147,13 @@ def _names_are_missing(model: str | Path) -> str:
     )
 
 
-def _note_on_pixels(classifier: Classifier, options: ModelOptions) -> str:
-    """Return a note on what is assumed about a file without a model card: its pixel range and its size; else `""`."""
+def _assumed(classifier: Classifier, options: ModelOptions) -> Assumptions:
+    """Return what is assumed about the input of a model, which is something only for a file without a model card."""
     if not options.class_names:
-        return ""
-    spec, name, notes = classifier.card.input, Path(classifier.name).name, []
-    if (options.pixel_scale, options.pixel_range) == (None, None):
-        notes.append(
-            f"{name} has no model card: its pixels go in from {spec.low:g} to {spec.high:g}. If it was trained on "
-            "others, give `pixel_scale` or `pixel_range`."
-        )
-    if classifier.assumes_size:
-        notes.append(note_on_size(name, spec.width, spec.height))
-    return " ".join(notes)
+        return Assumptions()
+    spec = classifier.card.input
+    told = (options.pixel_scale, options.pixel_range) != (None, None)
+    return Assumptions(None if told else (spec.low, spec.high), classifier.assumed_size)
 
 
 def _open_keras(
@@ -218,6 +224,8 @@ def _open_object(model: Any, options: ModelOptions, names: list[str] | None) -> 
     if isinstance(folder, Path):  # a run
         return open_model(folder, options)
     if isinstance(model, Classifier):
+        if options.described:
+            raise DescribedModelError(f"{shown(model.name)}: {CARD_TELLS}")
         return _from_classifier(model, model.card.name, Path(model.card.name), options.label_set)
     keras = sys.modules.get("keras")
     if keras is not None and isinstance(model, keras.Model):
@@ -255,7 +263,7 @@ def _open_file(
             logits=options.logits, input_shape=options.input_shape,
         )  # fmt: skip
     loaded = _from_classifier(classifier, Path(model).name, Path(model), options.label_set)
-    return replace(loaded, note=_note_on_pixels(classifier, options))
+    return replace(loaded, note=_assumed(classifier, options).note(loaded.name))
 
 
 def _open_run(folder: Path, options: ModelOptions) -> LoadedModel:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
-from mien.images import CROP_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,22 +56,14 @@ def knows_label_set(card: ModelCard | None, label_set: str | None) -> bool:
     return card is not None and label_set is not None and label_set in card.label_sets
 
 
-def note_on_size(name: str, width: int, height: int) -> str:
-    """Return a note on the size that is assumed for a model that takes images of any size."""
-    return (
-        f"{name} takes images of any size: it gets crops of {width}x{height} pixels. If it was trained on images of "
-        "another size, give it as `input_shape`."
-    )
-
-
 def from_keras(network: KerasClassifier, name: str, path: Path, label_set: str | None) -> LoadedModel:
     """Wrap a Keras network, predicting in a label set if it supports it."""
     if label_set and knows_label_set(network.card, label_set):
         network = network.answering_in(label_set)
-    note = note_on_size(name, CROP_SIZE, CROP_SIZE) if network.assumes_size else ""
     return LoadedModel(
-        name, path, network.labels, _checked(network), network.card, network=network.network, note=note
-    )
+        name, path, network.labels, _checked(network), network.card, network=network.network,
+        note=network.assumed.note(name),
+    )  # fmt: skip
 
 
 def _checked(network: KerasClassifier) -> Callable[[Any], Any]:
