@@ -1,4 +1,4 @@
-"""Update license and limitations in the cards of the bundled models, and nothing else.
+"""Update license, limitations and wording in the cards of the bundled models, and nothing else.
 
 usage: python benchmarks/rewrite_card.py src/mien/assets/small.onnx src/mien/assets/large.onnx [--license TEXT]
 
@@ -27,7 +27,8 @@ def main() -> None:
     options = parser.parse_args()
     for path in options.models:
         card = read_card(str(path), path.read_bytes())
-        put_card(path, replace(card, license=options.license, limits=LIMITS))
+        data = card.training_data.replace("pictures", "images").replace("picture", "image")
+        put_card(path, replace(card, license=options.license, limits=LIMITS, training_data=data))
         keep_sum(path)
         print(f"{path}: {options.license}")
 
