@@ -49,7 +49,7 @@ class Claim:
 
 
 INSTALLATION = {
-    "git clone URL mien && cd mien",
+    "git clone https://github.com/mien-project/mien && cd mien",
     "make demo",
     "mien train --data fer2013.csv",
     "pip install -e '.[cli]'",
@@ -59,7 +59,10 @@ INSTALLATION = {
     "pip install -e '.[cli,train]'",
     "pip install -e '.[cli,train,jax]'",
     "pip install --no-deps -e .",
-    "pip install 'onnxruntime>=1.31' 'pillow>=11.3' 'typer>=0.20' 'rich>=14' 'av>=14'",
+    (
+        "pip install 'numpy>=1.26' 'packaging>=24' 'onnxruntime>=1.22,!=1.29.*,!=1.30.*' 'pillow>=11.3' "
+        "'typer>=0.20' 'rich>=14' 'av>=14'"
+    ),
 }
 FAST = {
     "mien predict photo.jpg": Claim(r"photo\.jpg +(neutral|happy) +\d+%"),

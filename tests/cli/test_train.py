@@ -327,7 +327,7 @@ def test_the_demo_trains_a_model_and_verifies_its_exports(tmp_path: Path) -> Non
     done = mien("demo", "--out", tmp_path / "demo", "--epochs", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("agrees with best.keras") == 2
-    assert "What to type next" in done.stdout
+    assert "Next steps:" in done.stdout
     assert (tmp_path / "demo" / "faces.png").exists()
     assert {path.name for path in (tmp_path / "demo" / "run").iterdir()} - SHEETS == RUN_FILES | {
         "PrivateTest"

@@ -56,7 +56,7 @@ def serving(*options: str, **variables: str) -> Iterator[Process]:
     reader = threading.Thread(target=lambda: said.extend(process.stderr or ()))
     reader.start()
     try:
-        found = re.fullmatch(r"Serving on http://\S+?:(\d+) - Ctrl-C ends it\.\n", said[0])
+        found = re.fullmatch(r"Serving on http://\S+?:(\d+) - Press Ctrl-C to stop\.\n", said[0])
         assert found, said
         service = Process(int(found[1]), process=process, said=said)
         wait_until(lambda: service.get("/health/ready").status == 200)

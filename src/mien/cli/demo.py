@@ -54,7 +54,7 @@ def demo(
     with files_count():
         done = run_demo(options, ConsoleReporter())
     if done.interrupted:
-        raise Stopped(f"\nStopped. What is done is in {done.run_folder}; the same command takes it up again.")
+        raise Stopped(f"\nStopped. The run is in {done.run_folder}; the same command resumes it.")
     for face in done.faces:
         out.print(
             f"One face, {face.box.width}x{face.box.height} pixels: {describe(face.expression.probabilities)}"
@@ -70,10 +70,10 @@ def _list(folder: Path, run_folder: Path) -> None:
         run_folder / "curves.png": "accuracy and loss over the epochs",
         run_folder / "PrivateTest" / "confusion.png": "the confusion matrix of the test split",
         run_folder / "PrivateTest" / "samples.png": "sample predictions, right and wrong",
-        run_folder / "PrivateTest" / "report.html": "one page that says it all",
+        run_folder / "PrivateTest" / "report.html": "the complete report",
         folder / "photo.jpg": "a photo with its face and expression drawn in",
-        run_folder / "facial_emotions_model.h5": "the model, for Keras",
-        run_folder / "model.onnx": "the model, for everything else, its card inside",
+        run_folder / "facial_emotions_model.h5": "the Keras model",
+        run_folder / "model.onnx": "the ONNX model with its model card",
     }
     for path, meaning in what.items():
         if path.exists():
@@ -81,7 +81,7 @@ def _list(folder: Path, run_folder: Path) -> None:
 
 
 def _say_next(run_folder: Path, path: str) -> None:
-    out.print("\nWhat to type next:")
+    out.print("\nNext steps:")
     command = _own_name()
     for rest, told in (
         ("predict YOUR-PHOTO.jpg --save annotated", "the bundled model on your photo"),

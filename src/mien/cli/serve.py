@@ -299,7 +299,7 @@ def _serve(host: str, port: int, workers: int, options: dict[str, Any]) -> None:
             settings = replace(settings, allow_host=(host.lower(),))
         config = server.prepare(settings, workers=workers, tell=lambda note: err.print(with_options(note)))
         shown = f"[{host}]" if ":" in host else host
-        err.print(f"Serving on http://{shown}:{listener.getsockname()[1]} - Ctrl-C ends it.")
+        err.print(f"Serving on http://{shown}:{listener.getsockname()[1]} - Press Ctrl-C to stop.")
         if not local and settings.api_key is None:
             err.print(
                 "Warning: everyone who can reach this machine can use it. Set MIEN_API_KEY to require a key."

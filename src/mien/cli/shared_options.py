@@ -39,7 +39,7 @@ INPUT_SHAPE_HELP = (
 )
 LOGITS_HELP = "The model returns logits; take their softmax. For a file without a model card."
 OF_THE_CARD = "from the model card"
-DEFAULT_SCALE = "1/255; 1 for a network with a rescaling layer"
+DEFAULT_SCALE = "1 if the network begins with arithmetic or a normalization, else 1/255"
 DEFAULT_RANGE = "0 and 255 times --pixel-scale"
 DEFAULT_SHAPE = "from the file; 48x48 pixels for variable sides"
 
@@ -223,7 +223,7 @@ def parse_pixel_range(text: str | None) -> tuple[float, float] | None:
     Raises:
         ModelError: If it is not two increasing numbers.
     """
-    from mien.recognition.network_files import check_pixel_range
+    from mien.recognition.network_input import check_pixel_range
 
     if text is None:
         return None

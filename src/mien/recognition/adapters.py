@@ -1,7 +1,7 @@
 """Drop-in replacements for DeepFace and FER: the same functions and result formats, so that only the import changes.
 
     from mien.recognition.adapters import DeepFace    # instead of: from deepface import DeepFace
-    from mien.recognition.adapters import FER         # instead of: from fer import FER
+    from mien.recognition.adapters import FER         # instead of: from fer.fer import FER
 
 The formats are those of deepface 0.0.9x (https://github.com/serengil/deepface) and fer 25.10
 (https://github.com/JustinShenk/fer). As in these packages, arrays are in BGR order, as OpenCV reads them.
