@@ -4,8 +4,9 @@ usage: PYTHON peers.py NAME PHOTO        then commands on standard input, answer
        PYTHON peers.py fer --crops CROPS.npy PROBABILITIES.npy
 
 PYTHON is an interpreter in which the package is installed; only numpy is needed besides. Commands: `batch N` classifies
-N cropped faces at once, `one` classifies a single cropped face, `photo` reads the photo, detects its faces and
-classifies them. `benchmarks/speed.py` sends the commands.
+N cropped faces at once and `one` a single cropped face, with one call of the network per face. `photo` reads the photo,
+detects its faces and classifies them with the defaults of the package, which for mien include flip TTA.
+`benchmarks/speed.py` sends the commands.
 """
 
 from __future__ import annotations
@@ -29,12 +30,16 @@ Orders = dict[str, "Callable[[int], Any]"]
 
 def mien(photo: str, model: str = "default") -> Orders:
     """Return the commands of mien with the bundled model and detector."""
+    from copy import copy
+
     from mien import Recognizer
 
     recognizer = Recognizer(model, threads=THREADS)
+    plain: Any = copy(recognizer.classifier)  # the network is shared
+    plain.flip_tta = False
     return {
-        "batch": lambda n: recognizer.classifier.probabilities(CROPS[:n]),
-        "one": lambda _: recognizer.classifier.probabilities(CROPS[:1]),
+        "batch": lambda n: plain.probabilities(CROPS[:n]),
+        "one": lambda _: plain.probabilities(CROPS[:1]),
         "photo": lambda _: [face.expression.label for face in recognizer(photo)],
     }
 

@@ -23,8 +23,11 @@ import numpy as np
 import mien
 from machine import describe_machine
 from mien.evaluation.by_source import score_sources
+from mien.evaluation.metrics import confusion_matrix
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mien.data.dataset import Dataset
@@ -42,9 +45,29 @@ def ask_fer(python: str, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def score_by_source(probabilities: NDArray[np.float64], faces: Dataset) -> dict[str, Any]:
-    """Return the scores by source."""
+    """Return the scores by source, with the confusion matrix (rows are true classes) in the order of the classes."""
     assert faces.sources is not None
-    return score_sources(probabilities, faces.labels, faces.label_set.classes, faces.sources, faces.groups)
+    found = score_sources(probabilities, faces.labels, faces.label_set.classes, faces.sources, faces.groups)
+    predicted = probabilities.argmax(axis=1)
+    for name, row in found.items():
+        here = faces.sources == name
+        matrix = confusion_matrix(faces.labels[here], predicted[here], len(faces.label_set))
+        row["confusion"] = matrix.tolist()
+    return found
+
+
+def calm_faces(found: dict[str, Any], classes: Sequence[str]) -> str:
+    """Format how often neutral faces of each source are called neutral, and how often angry or sad."""
+    neutral = classes.index("neutral")
+    wrong = [classes.index("angry"), classes.index("sad")]
+    lines = ["| neutral faces called | neutral | angry or sad |", "|---|---|---|"]
+    for name, told in found.items():
+        for source, row in told.items():
+            if n := sum(row["confusion"][neutral]):
+                counts = row["confusion"][neutral]
+                lost = sum(counts[i] for i in wrong)
+                lines.append(f"| {name}, {source} | {counts[neutral] / n:.0%} | {lost / n:.0%} |")
+    return "\n".join(lines)
 
 
 def table(found: dict[str, Any]) -> str:
@@ -96,7 +119,10 @@ def main() -> None:
     if options.fer:
         found["fer"] = score_by_source(ask_fer(options.fer, faces.images), faces)
     print(table(found))
-    document = {"faces": len(faces), "machine": describe_machine(()), "results": found}
+    print(calm_faces(found, faces.label_set.classes))
+    document = {
+        "faces": len(faces), "classes": list(faces.label_set.classes), "machine": describe_machine(()), "results": found,
+    }  # fmt: skip
     options.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

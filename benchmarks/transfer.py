@@ -104,7 +104,7 @@ def train_source(path: str, folder: Path) -> None:
     )
 
 
-def train_target(path: str, source: Path, arm: str, per_class: int, seed: int) -> None:
+def train_target(path: str, source: Path, arm: str, per_class: int, seed: int, precision: str) -> None:
     """Train and evaluate one target."""
     from mien.evaluation.scoring import evaluate
     from mien.recognition.model_files import read_model
@@ -122,6 +122,7 @@ def train_target(path: str, source: Path, arm: str, per_class: int, seed: int) -
     if arm == "scratch":
         epochs = 60 if per_class < 100 else 45 if per_class < 1000 else 30
         recipe = recipe.with_options(frozen_epochs=0, trunk_rate=1.0, learning_rate=0.1, epochs=epochs)
+    recipe = recipe.with_options(precision=precision)
     started = time.time()
     with tempfile.TemporaryDirectory() as folder:
         trainer.train(data, recipe, folder, start=None if arm == "scratch" else start)
@@ -129,7 +130,8 @@ def train_target(path: str, source: Path, arm: str, per_class: int, seed: int) -
         seconds = time.time() - started
         scores = evaluate(best.probabilities, data, labels=best.labels)
     record({
-        "arm": arm, "per_class": per_class, "seed": seed, "images": count, "epochs": recipe.epochs, "seconds": seconds,
+        "arm": arm, "per_class": per_class, "seed": seed, "images": count, "epochs": recipe.epochs, "precision": precision,
+        "seconds": seconds,
         "accuracy": scores.accuracy, "macro_f1": scores.macro_f1, "duplicate_free": scores.duplicate_free,
     })  # fmt: skip
 
@@ -172,13 +174,14 @@ def main() -> None:
     parser.add_argument("--arm", choices=ARMS, default="fine-tuned")
     parser.add_argument("--per-class", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of a target")
     given = parser.parse_args()
     if given.what == "table":
         table()
     elif given.what == "source":
         train_source(given.data, given.source)
     elif given.what == "target":
-        train_target(given.data, given.source, given.arm, given.per_class, given.seed)
+        train_target(given.data, given.source, given.arm, given.per_class, given.seed, given.precision)
     else:
         jobs = [["source"]] if not (given.source / "best.keras").exists() else []
         jobs += [
