@@ -130,8 +130,8 @@ def train_target(path: str, source: Path, arm: str, per_class: int, seed: int, p
         seconds = time.time() - started
         scores = evaluate(best.probabilities, data, labels=best.labels)
     record({
-        "arm": arm, "per_class": per_class, "seed": seed, "images": count, "epochs": recipe.epochs, "precision": precision,
-        "seconds": seconds,
+        "arm": arm, "per_class": per_class, "seed": seed, "images": count, "epochs": recipe.epochs,
+        "precision": precision, "seconds": seconds,
         "accuracy": scores.accuracy, "macro_f1": scores.macro_f1, "duplicate_free": scores.duplicate_free,
     })  # fmt: skip
 
