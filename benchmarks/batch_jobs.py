@@ -5,7 +5,7 @@
 
 The loop reads each file and calls `mien.Recognizer` on one thread. Seconds are wall-clock time; processor seconds are
 the CPU time of all processes of a run and hardly depend on other load. Stages are per image: CPU time for the loop,
-wall-clock time for the other runs. Memory is the peak resident set size of each process, sampled five times a second.
+wall-clock time for the other runs. Memory is the peak resident set size of each process, sampled once a second.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def watch(command: list[str]) -> tuple[str, float, Watched]:
                 watched.look(root, time.perf_counter() - started)
             except psutil.Error:
                 break
-            time.sleep(0.2)
+            time.sleep(1)
         printed = running.stdout.read() if running.stdout else ""
     return printed, time.perf_counter() - started, watched
 

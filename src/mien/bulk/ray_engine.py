@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mien.bulk.parts import Parts
 
 _BLOCK_BYTES = 32 * 2**20  # target size of a block of fetched images
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 2.0
 _LOCAL_MERGE_SECONDS, _REMOTE_MERGE_SECONDS = (
     10.0,
     60.0,
