@@ -66,14 +66,14 @@ def test_a_copy_with_a_card_has_a_fixed_input_shape(
     assert (classifier.card.input.height, classifier.card.input.width) == (64, 80)
     dimensions = onnx.load(copy).graph.input[0].type.tensor_type.shape.dim
     assert [one.dim_value for one in dimensions[1:]] == [3, 64, 80]
-    assert run(["predict", str(copy), "--model", str(copy), "--input-shape", "3,64,80"]) == 1
+    assert run(["predict", str(copy), "--model", str(copy), "--input-shape", "3,64,80"]) == 2
     assert "its model card tells its class names" in capsys.readouterr().err
 
 
 def test_command_refuses_an_invalid_input_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     free = str(write_model(tmp_path / "free.onnx", "height", "width"))
     options = ["--model-class-names", "calm,tense", "--input-shape", "64,64"]
-    assert run(["evaluate", free, "--data", "synthetic:42", *options]) == 1
+    assert run(["evaluate", free, "--data", "synthetic:42", *options]) == 2
     told = capsys.readouterr().err
     assert "input shape as height, width and channels, such as (64, 64, 1)" in told
     assert len(told.strip().splitlines()) == 1
