@@ -16,6 +16,7 @@ import numpy as np
 import mien
 from machine import describe_machine
 from mien.data.dataset import SPLITS
+from mien.data.ferplus import majority
 from mien.labels import FER2013, FERPLUS
 
 
@@ -28,14 +29,15 @@ def main() -> None:
     parser.add_argument("--votes", required=True)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    labels = mien.load(given.data)
-    votes = mien.load(given.data, label_set="ferplus", votes=given.votes)
+    dataset = mien.load(given.data, votes=given.votes)
+    assert dataset.votes is not None
+    voted = majority(dataset.votes)
     same = FERPLUS.map_to(FER2013)
     found = {}
     for split in SPLITS:
-        here = (labels.split == split) & (votes.split == split) & (votes.labels >= 0)
+        here = (dataset.split == split) & (voted >= 0)
         counts = np.zeros((len(FERPLUS), len(FER2013)), int)
-        np.add.at(counts, (votes.labels[here], labels.labels[here]), 1)
+        np.add.at(counts, (voted[here], dataset.labels[here]), 1)
         found[split] = {
             name: dict(zip(FER2013.classes, row.tolist(), strict=True))
             for name, row in zip(FERPLUS.classes, counts, strict=True)
