@@ -42,6 +42,7 @@ def test_an_invalid_image_is_reported_under_the_name_of_its_input(
     assert row["error_kind"] == "unreadable"
 
 
+@pytest.mark.slow
 def test_an_error_of_a_video_does_not_name_its_temporary_copy(
     recognize: InputRecognizer, tmp_path: Path
 ) -> None:

@@ -69,13 +69,14 @@ TABLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
         "predict images",
         "evaluate",
-        pytest.param("data check", marks=pytest.mark.slow),
-        pytest.param("predict a video", marks=pytest.mark.slow),
+        "data check",
+        "predict a video",
     ],
 )
 def test_json_is_complete_when_standard_error_is_a_terminal(place: Path, command: str) -> None:
@@ -86,9 +87,10 @@ def test_json_is_complete_when_standard_error_is_a_terminal(place: Path, command
         assert "\x1b[2K" in drawn.drawn  # otherwise no progress was drawn that could break the results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
-    ["predict images", *(pytest.param(name, marks=pytest.mark.slow) for name in list(JSON)[1:])],
+    list(JSON),
 )
 def test_json_is_the_same_on_terminals_and_in_files(place: Path, command: str) -> None:
     plain, *others = results(place, *JSON[command])
@@ -96,9 +98,8 @@ def test_json_is_the_same_on_terminals_and_in_files(place: Path, command: str) -
     assert [done.out for done in others] == [plain.out] * 3
 
 
-@pytest.mark.parametrize(
-    "command", ["predict", *(pytest.param(name, marks=pytest.mark.slow) for name in list(TABLES)[1:])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("command", list(TABLES))
 def test_tables_are_the_same_on_terminals_and_in_files(place: Path, command: str) -> None:
     streams = [STREAMS[0], STREAMS[3]] if command == "predict" else STREAMS
     found = [steady(done.out) for done in results(place, *TABLES[command], streams=streams)]

@@ -291,6 +291,7 @@ class TestDataset:
         np.testing.assert_array_equal(again.images, drawn.images[:21])
         assert (again.images != other.images).any(axis=(1, 2)).all()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("label_set", [FER2013, FERPLUS], ids=lambda label_set: label_set.name)
     def test_image_shows_its_label(self, drawn: Dataset, voted: Dataset, label_set: LabelSet) -> None:
         dataset = drawn if label_set is FER2013 else voted

@@ -112,6 +112,7 @@ def test_weights_only_and_truncated_files_are_refused(tmp_path: Path) -> None:
         load_network(tmp_path / "cut.keras")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [

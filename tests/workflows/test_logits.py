@@ -46,6 +46,7 @@ def test_classifier_takes_the_softmax_of_logits(files: tuple[Path, Path]) -> Non
         mien.Classifier(logits, class_names=FER2013.classes).probabilities(crops)
 
 
+@pytest.mark.slow
 def test_evaluating_and_comparing_take_the_softmax_of_logits(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -96,14 +96,15 @@ class TestOrientation:
             place_pixels(place_pixels(image, quarter), mirror),
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("suffix", "codec"),
         [
             (".mp4", "libx264"),
-            pytest.param(".mov", "mpeg4", marks=pytest.mark.slow),
-            pytest.param(".3gp", "libx264", marks=pytest.mark.slow),
+            (".mov", "mpeg4"),
+            (".3gp", "libx264"),
             (".mkv", "libx265"),
-            pytest.param(".webm", "libvpx-vp9", marks=pytest.mark.slow),
+            (".webm", "libvpx-vp9"),
         ],
     )
     def test_all_eight_orientations_of_the_container_are_applied(
