@@ -112,8 +112,8 @@ def test_service_uses_the_folder_names_as_classes(run: mien.Run) -> None:
     from tests.helpers.service_process import portrait, running
 
     with running(Settings(model=str(run.folder), threads=1)) as service:
-        assert set(service.get("/v1/model").json()["labels"]) == set(NAMES)
-        (face,) = service.send(("photo.jpg", portrait(side=400))).json()["images"][0]["faces"]
+        assert set(service.get("/v1/model").json["labels"]) == set(NAMES)
+        (face,) = service.send(("photo.jpg", portrait(side=400))).json["images"][0]["faces"]
         assert set(face["probabilities"]) == set(NAMES)
 
 
