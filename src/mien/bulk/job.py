@@ -46,8 +46,6 @@ _STATS = "_mien/stats"
 _TELL_SECONDS = 0.2
 _LOCAL_STATS_SECONDS, _REMOTE_STATS_SECONDS = 0.5, 30.0
 
-Tell = "Callable[[Progress], None]"
-
 
 def batch(
     sources: Any,

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Ids = "NDArray[np.int64]"
 _FILE_ROWS = 100_000
 
 
