@@ -168,6 +168,17 @@ def test_a_repeated_input_is_in_the_manifest_once(tmp_path: Path) -> None:
     assert [one.uri for one in manifest.entries()] == [f"/{number}.jpg" for number in range(7)]
     done = np.sort(np.array([Entry("/3.jpg").id, Entry("/5.jpg").id]))
     assert len(list(manifest.entries(without=done))) == 5
+    assert manifest.count_among(done) == 2
+
+
+def test_repeated_inputs_are_found_in_other_files_of_the_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.bulk.manifest._FILE_ROWS", 10)
+    entries = [Entry(f"/{number % 70}.jpg") for number in range(200)]
+    manifest = write_manifest(Storage(str(tmp_path)), "m", entries, Counter())
+    assert (manifest.inputs, manifest.repeated, len(manifest.files())) == (70, 130, 7)
+    assert manifest.ids().tolist() == sorted(one.id for one in entries[:70])
 
 
 def test_a_manifest_without_error_kinds_can_be_read(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def summary_of(folder: Path, rows: list[dict[str, Any]], *, flat: bool) -> Batch
 def listing(ids: list[int]) -> Any:
     """A manifest of inputs with some ids."""
     return SimpleNamespace(
-        inputs=len(ids), repeated=0, passed_over={}, ids=lambda: np.array(ids, dtype=np.int64)
+        inputs=len(ids), repeated=0, passed_over={}, ids=lambda: np.sort(np.array(ids, dtype=np.int64))
     )
 
 

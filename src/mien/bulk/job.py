@@ -23,7 +23,7 @@ from mien.bulk.job_folder import (
 from mien.bulk.listing import Lister
 from mien.bulk.local_engine import Work, run_local
 from mien.bulk.locations import local_path, require_no_password, uri_of_path
-from mien.bulk.manifest import Changes, Manifest, compare, is_among, open_manifest, write_manifest
+from mien.bulk.manifest import Changes, Manifest, compare, open_manifest, write_manifest
 from mien.bulk.outdated import failed_ids, remove_outdated, replaced_ids
 from mien.bulk.parts import Parts
 from mien.bulk.storage import Storage
@@ -124,7 +124,7 @@ class _Job:
             )  # first: after a kill between the two calls, the next run drops the same rows
             dropped += parts.drop(failed)
         done = parts.done_ids()
-        finished = int(is_among(manifest.ids(), done).sum())
+        finished = manifest.count_among(done)
         tally = Tally(manifest.inputs, finished, dropped=dropped)
         if finished < manifest.inputs:
             self._recognize(manifest, done, parts, tally)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.bulk.data_frames import remove_stored_frames
-from mien.bulk.manifest import is_among
+from mien.bulk.sorted_ids import distinct, gathered, is_among
 from mien.bulk.storage import iterate_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,12 +28,13 @@ _MANIFEST_FILE = re.compile(r"\d{5,}\.parquet|manifest\.json")
 
 def failed_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
     """Return the ids of the inputs that failed and are still listed; the rows of removed inputs are kept."""
-    found: list[int] = []
-    for batch_ in parts.tables(["id", "error"]):
-        mask = batch_.column("error").is_valid()
-        found += batch_.column("id").filter(mask).to_pylist()
-    failed = np.unique(np.array(found, np.int64))
-    return failed[is_among(failed, np.sort(manifest.ids()))]
+
+    def failed() -> Iterator[NDArray[np.int64]]:
+        for batch in parts.tables(["id", "error"]):
+            yield batch.column("id").filter(batch.column("error").is_valid()).to_numpy()
+
+    ids = distinct(gathered(failed()))
+    return ids[is_among(ids, manifest.ids())]
 
 
 def removed_inputs(parts: Parts, listed: NDArray[np.int64]) -> set[tuple[str, str | None]]:
@@ -79,7 +80,7 @@ def replaced_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
     import pyarrow as pa
 
     done = parts.done_ids()
-    gone = done[~is_among(done, np.sort(manifest.ids()))]
+    gone = done[~is_among(done, manifest.ids())]
     if not len(gone):
         return gone
     names: dict[tuple[str, str | None], set[int]] = {}

@@ -6,18 +6,17 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mien.bulk.manifest import is_among
 from mien.bulk.model_spec import STAGES
 from mien.bulk.outdated import removed_inputs
 from mien.bulk.output import is_set_aside
+from mien.bulk.sorted_ids import is_among
 from mien.html_table import html_table
 from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from mien.bulk.manifest import Changes, Manifest
@@ -175,7 +174,7 @@ def summarize(
         changes: differences from the previous listing; `None` if there is none.
         flat: whether there is one row per face.
     """
-    count, listed = _Count(), np.sort(manifest.ids())
+    count, listed = _Count(), manifest.ids()
     (_count_flat if flat else _count_nested)(parts, listed, count)
     unlisted = removed_inputs(parts, listed)
     removed = unlisted | (changes.removed_names if changes else frozenset())
