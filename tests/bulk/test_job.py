@@ -22,6 +22,7 @@ import mien
 from mien.bulk import supervisor
 from mien.bulk.tally import Progress
 from mien.errors import DataError, MienError, MissingExtra, ModelError
+from mien.files import partial_path
 from tests.builders.job_inputs import (
     STUB_COMMAND,
     face_image,
@@ -102,6 +103,18 @@ def test_every_run_reports_removed_inputs_and_counts_their_rows_apart(tmp_path: 
         assert (summary.unlisted, summary.removed, summary.again) == (2, 2, 0)
         assert summary.removed_examples == [str(paths[1]), str(paths[3])]
         assert len(rows_of(tmp_path / "out")) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("stub")
+@pytest.mark.parametrize("content", ["", '{"rows": 9}'])
+def test_a_job_that_was_killed_while_it_wrote_statistics_can_be_resumed(tmp_path: Path, content: str) -> None:
+    touch_images(tmp_path / "in", 2)
+    settings: dict[str, Any] = {"workers": 1, "resume": True}
+    mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+    partial_path(tmp_path / "out" / "_mien" / "stats" / "x.json").write_text(content)
+    summary = mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+    assert (summary.runs, summary.done, summary.again) == (2, 2, 0)
 
 
 @pytest.mark.usefixtures("stub")

@@ -8,6 +8,7 @@ import fsspec
 
 from mien.bulk.outdated import remove_outdated
 from mien.bulk.storage import Storage
+from mien.files import partial_path
 
 FILES = [
     "_mien/manifest-0000/00000.parquet", "_mien/manifest-0000/manifest.json", "_mien/manifest-0001/mine.txt",
@@ -49,3 +50,11 @@ def test_files_of_earlier_runs_are_removed_from_a_store() -> None:
 def test_an_empty_output_has_nothing_to_remove(tmp_path: Path) -> None:
     remove_outdated(Storage(str(tmp_path)), "_mien/manifest-0000", [])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_a_killed_process_has_not_finished_are_removed_with_their_folders(tmp_path: Path) -> None:
+    for folder in ("manifest-0000", "left", "left/0000-ab"):
+        (tmp_path / "_mien" / folder).mkdir(parents=True, exist_ok=True)
+        partial_path(tmp_path / "_mien" / folder / "000000.parquet").touch()
+    remove_outdated(Storage(str(tmp_path)), "_mien/manifest-0001", [])
+    assert list((tmp_path / "_mien").iterdir()) == []

@@ -13,10 +13,11 @@ from mien.bulk.entries import Entry
 from mien.bulk.manifest import Changes
 from mien.bulk.outdated import failed_ids
 from mien.bulk.output import failed_row, input_row, rows_to_table, set_aside
-from mien.bulk.parts import Parts
+from mien.bulk.parts import RUNS, STATS, Parts
 from mien.bulk.storage import Storage
 from mien.bulk.summary import BatchSummary, summarize
 from mien.bulk.tally import Tally
+from mien.files import partial_path
 
 
 def summary_of(folder: Path, rows: list[dict[str, Any]], *, flat: bool) -> BatchSummary:
@@ -68,3 +69,18 @@ def test_the_rows_of_removed_failed_inputs_are_kept_when_failed_inputs_are_retri
     assert failed_ids(parts, listing([rows[0]["id"], rows[2]["id"]])).tolist() == sorted(
         [rows[0]["id"], rows[2]["id"]]
     )
+
+
+@pytest.mark.parametrize("content", ["", '{"rows": 7, "accepted": []}'])
+def test_files_of_runs_that_a_killed_process_has_not_finished_do_not_count(
+    tmp_path: Path, content: str
+) -> None:
+    parts = Parts.begin(Storage(str(tmp_path)), 10**6, {})
+    rows = [input_row(Entry("/0.jpg"))]
+    parts.commit(rows_to_table(rows, ("happy", "sad"), flat=False))
+    parts.storage.write_json(f"{STATS}/{parts.run.name}.json", {"rows": 1})
+    for folder in (STATS, RUNS):
+        partial_path(tmp_path / folder / "x.json").write_text(content)
+    parts.require_latest()
+    summary = summarize(parts, listing([rows[0]["id"]]), Tally(1, 0), None, flat=False)
+    assert (summary.runs, summary.again) == (1, 0)

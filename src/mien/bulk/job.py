@@ -25,7 +25,7 @@ from mien.bulk.local_engine import Work, run_local
 from mien.bulk.locations import local_path, require_no_password, uri_of_path
 from mien.bulk.manifest import Changes, Manifest, compare, open_manifest, write_manifest
 from mien.bulk.outdated import failed_ids, remove_outdated, replaced_ids
-from mien.bulk.parts import Parts
+from mien.bulk.parts import STATS, Parts
 from mien.bulk.storage import Storage
 from mien.bulk.summary import BatchSummary, summarize
 from mien.bulk.supervisor import Attempts
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from mien.bulk.model_spec import ModelSpec
 
 _ATTEMPTS = "_mien/attempts.json"
-_STATS = "_mien/stats"
 _TELL_SECONDS = 0.2
 _LOCAL_STATS_SECONDS, _REMOTE_STATS_SECONDS = 0.5, 30.0
 
@@ -206,7 +205,7 @@ class _Job:
         self._note(parts, tally)
 
     def _note(self, parts: Parts, tally: Tally) -> None:
-        self.storage.write_json(f"{_STATS}/{parts.run.name}.json", tally.to_dict())
+        self.storage.write_json(f"{STATS}/{parts.run.name}.json", tally.to_dict())
 
 
 class _Teller:
@@ -226,7 +225,7 @@ class _Teller:
             self._tell(self._tally.progress())
         if now - self._noted >= self._every:
             self._noted = now
-            self._storage.write_json(f"{_STATS}/{self._name}.json", self._tally.to_dict())
+            self._storage.write_json(f"{STATS}/{self._name}.json", self._tally.to_dict())
 
 
 def _options(options: BatchOptions | None, settings: dict[str, Any]) -> BatchOptions:

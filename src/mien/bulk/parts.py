@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-ROWS, PENDING, RUNS = "rows", "_mien/pending", "_mien/runs"
+ROWS, PENDING, RUNS, STATS = "rows", "_mien/pending", "_mien/runs", "_mien/stats"
 _MERGED = b"mien.merged"
 _GROUP = 50_000  # maximum rows per row group
 
@@ -85,7 +85,7 @@ class Parts:
         Raises:
             DataError: the existing rows were not written by this version of the format.
         """
-        for folder in (ROWS, PENDING, RUNS, "_mien"):
+        for folder in ("", ROWS, "_mien", PENDING, RUNS, STATS):
             storage.remove_leftovers(folder)
         before = latest_run(storage)
         merged = {name for part in storage.sizes(ROWS) for name in _merged_by(storage, part)}
@@ -193,7 +193,7 @@ class Parts:
         Raises:
             DataError: another process has.
         """
-        newest = max((name for name in self.storage.names(RUNS) if name.endswith(".json")), default="")
+        newest = max(self.storage.documents(RUNS), default="")
         if newest and newest != f"{self.run.name}.json":
             raise DataError(
                 f"{quoted_path(self.storage.root)}: another process works on this job since, so this one stops."
@@ -265,7 +265,7 @@ def _merged_by(storage: Storage, part: str) -> list[str]:
 
 def latest_run(storage: Storage) -> Run | None:
     """Return the newest run of a job, `None` if there is none."""
-    names = [name for name in storage.names(RUNS) if name.endswith(".json")]
+    names = storage.documents(RUNS)
     if not names:
         return None
     about = storage.read_json(f"{RUNS}/{max(names)}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mien.bulk.model_spec import STAGES
 from mien.bulk.outdated import removed_inputs
 from mien.bulk.output import is_set_aside
+from mien.bulk.parts import RUNS, STATS
 from mien.bulk.sorted_ids import is_among
 from mien.html_table import html_table
 from mien.wording import counted
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 _EXAMPLES = 20
 _MANY_FACES = 5
 _MOST_NAMES = 5
-_STATS = "_mien/stats"
 
 
 @dataclass(frozen=True, repr=False)
@@ -235,11 +235,9 @@ def _write(storage: Storage, summary: BatchSummary) -> None:
 
 def _of_all_runs(storage: Storage) -> tuple[int, int, int]:
     """Return the number of runs, of rows that they computed, and of rows that were dropped on purpose."""
-    about = [
-        storage.read_json(f"{_STATS}/{name}") for name in storage.names(_STATS) if name.endswith(".json")
-    ]
-    runs = len([name for name in storage.names("_mien/runs") if name.endswith(".json")])
-    return runs, sum(int(one["rows"]) for one in about), sum(int(one.get("dropped", 0)) for one in about)
+    about = [storage.read_json(f"{STATS}/{name}") for name in storage.documents(STATS)]
+    computed, dropped = (sum(int(one.get(key, 0)) for one in about) for key in ("rows", "dropped"))
+    return len(storage.documents(RUNS)), computed, dropped
 
 
 def _names(inputs: set[tuple[str, str | None]]) -> list[str]:
