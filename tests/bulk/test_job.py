@@ -106,6 +106,24 @@ def test_every_run_reports_removed_inputs_and_counts_their_rows_apart(tmp_path: 
 
 
 @pytest.mark.slow
+def test_the_error_of_a_tar_that_was_repaired_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    tar = write_tar(tmp_path / "in" / "a.tar", {"0.jpg": jpeg(1), "1.jpg": jpeg(2)})
+    content = tar.read_bytes()
+    tar.write_bytes(content[:700])
+    settings: dict[str, Any] = {"workers": 1, "resume": True}
+    assert (
+        mien.batch(tmp_path / "in", tmp_path / "out", **settings).failed == 2
+    )  # the first image, and the tar
+    tar.write_bytes(content)
+    for processed in (2, 0):
+        summary = mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+        assert (summary.inputs, summary.images, summary.failed, summary.processed) == (2, 2, 0, processed)
+        assert (summary.removed, summary.unlisted, summary.again) == (0, 0, 0)
+    assert [row["member"] for row in rows_of(tmp_path / "out")] == ["0.jpg", "1.jpg"]
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 @pytest.mark.parametrize("content", ["", '{"rows": 9}'])
 def test_a_job_that_was_killed_while_it_wrote_statistics_can_be_resumed(tmp_path: Path, content: str) -> None:

@@ -205,6 +205,20 @@ def test_comparing_manifests_gives_added_changed_and_removed_inputs(tmp_path: Pa
     assert changes.removed_names == {("/3", None)}
 
 
+def test_an_error_of_the_previous_listing_is_dropped_and_not_counted_as_removed(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    damaged = Entry("/a.tar", where="tar", error="/a.tar: it is damaged.")
+    absent = Entry("/b.jpg", error="/b.jpg: no such file.", error_kind="missing")
+    old = write_manifest(storage, "a", [damaged, absent, Entry("/gone.jpg")], Counter())
+    new = write_manifest(
+        storage, "b", [Entry("/a.tar", where="tar", member="0.jpg"), Entry("/b.jpg", size=1)], Counter()
+    )
+    changes = compare(old, new)
+    assert changes.to_dict() == {"added": 1, "changed": 1, "removed": 1}
+    assert changes.stale.tolist() == sorted([damaged.id, absent.id])
+    assert changes.removed_names == {("/gone.jpg", None)}
+
+
 def test_a_manifest_of_another_version_or_with_a_missing_file_is_refused(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     write_manifest(storage, "m", [Entry("/1")], Counter())

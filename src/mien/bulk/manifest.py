@@ -156,8 +156,9 @@ class Changes:
     Args:
         added: number of new inputs.
         changed: number of inputs with a different size or ETag.
-        removed: number of inputs that are no longer listed.
-        stale: sorted ids of the old versions of changed inputs, whose rows are dropped.
+        removed: number of inputs that are no longer listed, except those that stand for errors of the old listing.
+        stale: sorted ids whose rows are dropped: those of the old versions of changed inputs, and of inputs that stand
+            for errors of the old listing, such as a damaged tar, and are no longer listed.
         removed_names: the removed inputs, each by its URI and member.
     """
 
@@ -175,8 +176,9 @@ class Changes:
 def compare(old: Manifest, new: Manifest) -> Changes:
     """Compare two listings."""
     old_ids, new_ids = old.ids(), new.ids()
-    gone = {(one.uri, one.member): one.id for one in old.entries(without=new_ids)}
+    gone = {(one.uri, one.member): (one.id, one.error is None) for one in old.entries(without=new_ids)}
     fresh = {(one.uri, one.member) for one in new.entries(without=old_ids)}
-    stale = sorted(number for key, number in gone.items() if key in fresh)
-    removed = frozenset(gone.keys() - fresh)
-    return Changes(len(fresh) - len(stale), len(stale), len(removed), np.array(stale, np.int64), removed)
+    changed = gone.keys() & fresh
+    stale = sorted(number for key, (number, is_input) in gone.items() if key in changed or not is_input)
+    removed = frozenset(key for key, (_, is_input) in gone.items() if key not in changed and is_input)
+    return Changes(len(fresh) - len(changed), len(changed), len(removed), np.array(stale, np.int64), removed)

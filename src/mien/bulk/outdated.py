@@ -72,10 +72,10 @@ def remove_outdated(storage: Storage, manifest: str, sources: Sequence[str]) -> 
 
 
 def replaced_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
-    """Return the ids of rows whose input is now listed with a different size or ETag.
+    """Return the ids of rows whose input is now listed with a different size or ETag, or by its members.
 
     Comparing two consecutive listings (`manifest.compare`) finds most of these, but not a file that was missing from
-    the previous listing and whose row was kept.
+    the previous listing and whose row was kept, nor a damaged tar of which an older version has kept the row.
     """
     import pyarrow as pa
 
@@ -92,17 +92,16 @@ def replaced_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
     return np.unique(np.array([one for ids in found for one in ids], np.int64))
 
 
-def _listed(
-    manifest: Manifest, names: dict[tuple[str, str | None], set[int]]
-) -> list[tuple[str, str | None]]:
-    """Return the names that a manifest contains."""
+def _listed(manifest: Manifest, names: dict[tuple[str, str | None], set[int]]) -> set[tuple[str, str | None]]:
+    """Return the names that a manifest contains, also those of files whose members it contains."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     uris = pa.array({uri for uri, _ in names}, pa.string())
-    found = []
+    found: set[tuple[str, str | None]] = set()
     for file in manifest.files():
         for batch in iterate_batches(manifest.storage, file, ["uri", "member"]):
             some = batch.filter(pc.is_in(batch.column("uri"), uris)).to_pylist()
-            found += [name for row in some if (name := (row["uri"], row["member"])) in names]
+            here = {(row["uri"], member) for row in some for member in (row["member"], None)}
+            found |= here & names.keys()
     return found
