@@ -16,6 +16,7 @@ from mien.bulk.output import failed_row, input_row, rows_to_table, set_aside
 from mien.bulk.parts import RUNS, STATS, Parts
 from mien.bulk.storage import Storage
 from mien.bulk.summary import BatchSummary, summarize
+from mien.bulk.summary_page import to_html
 from mien.bulk.tally import Tally
 from mien.files import partial_path
 
@@ -84,3 +85,15 @@ def test_files_of_runs_that_a_killed_process_has_not_finished_do_not_count(
     parts.require_latest()
     summary = summarize(parts, listing([rows[0]["id"]]), Tally(1, 0), None, flat=False)
     assert (summary.runs, summary.again) == (1, 0)
+
+
+def test_the_time_of_listing_is_told_apart_from_that_of_processing(tmp_path: Path) -> None:
+    parts = Parts.begin(Storage(str(tmp_path)), 10**6, {})
+    tally = Tally(1, 0, listing=75.0)
+    tally.add("process 1", 1, {}, {"decode": 0.1})
+    summary = summarize(parts, listing([]), tally, None, flat=False)
+    assert summary.listing_seconds == 75.0
+    assert summary.seconds < 75.0
+    page = to_html(summary)
+    assert "<dt>Seconds of listing</dt><dd>75</dd>" in page
+    assert "<dt>Seconds after listing</dt>" in page

@@ -107,6 +107,7 @@ class _Job:
 
     def run(self, sources: Sequence[str], *, resume: bool, retry_failed: bool) -> BatchSummary:
         """List the inputs, recognize them and write the summary."""
+        began = time.monotonic()
         wanted = {"sources": list(sources), "options": self.options.identity(self.spec)}
         before = open_job(self.storage, wanted, self.spec.version, resume=resume)
         manifest, changes = self._list(sources, before)
@@ -124,7 +125,7 @@ class _Job:
             dropped += parts.drop(failed)
         done = parts.done_ids()
         finished = manifest.count_among(done)
-        tally = Tally(manifest.inputs, finished, dropped=dropped)
+        tally = Tally(manifest.inputs, finished, dropped=dropped, listing=time.monotonic() - began)
         if finished < manifest.inputs:
             self._recognize(manifest, done, parts, tally)
         self.tell(tally.progress("finishing"))

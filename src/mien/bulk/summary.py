@@ -54,7 +54,7 @@ class BatchSummary:
         faces: number of detected faces.
         expressions: number of faces by label.
         faces_per_image: number of images by number of faces; the key "5+" is for five or more.
-        seconds: duration of this run in seconds.
+        seconds: duration of this run in seconds, after the inputs were listed.
         rate: inputs processed per second in this run.
         stages: seconds by stage, summed over the workers of this run; `fetch` is the time for which they waited for
             the content of inputs.
@@ -70,6 +70,7 @@ class BatchSummary:
         changed: number of inputs whose size or ETag has changed and that were processed again.
         added: number of inputs that are new since the previous listing.
         passed_over: number of skipped files by extension.
+        listing_seconds: seconds that listing the inputs of this run and finding the finished ones took.
     """
 
     out: str
@@ -104,6 +105,7 @@ class BatchSummary:
     changed: int
     added: int
     passed_over: dict[str, int]
+    listing_seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-serializable data, as written to `summary.json`."""
@@ -220,6 +222,7 @@ def summarize(
         changed=changes.changed if changes else 0,
         added=changes.added if changes else 0,
         passed_over=manifest.passed_over,
+        listing_seconds=round(told["listing"], 3),
     )
     _write(parts.storage, summary)
     return summary
