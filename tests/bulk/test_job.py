@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -301,10 +302,20 @@ def test_a_missing_model_is_refused_before_anything_is_written(tmp_path: Path) -
 def test_the_engine_ray_without_ray_installed_names_its_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    touch_images(tmp_path / "in", 1)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"\[ray\]"):
-        mien.batch(tmp_path / "in", tmp_path / "out", engine="ray")
+        mien.batch(tmp_path / "typo", tmp_path / "out", engine="ray")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unreachable_cluster_is_reported_before_the_inputs_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = SimpleNamespace(is_initialized=lambda: False)
+    monkeypatch.setattr("mien.bulk.ray_cluster.import_ray", lambda: fake)
+    with pytest.raises(MienError, match=r"Expected a Ray cluster at '127\.0\.0\.1:1', got none"):
+        mien.batch(tmp_path / "typo", tmp_path / "out", engine="ray", address="127.0.0.1:1")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

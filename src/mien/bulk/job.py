@@ -81,7 +81,7 @@ def batch(
         DataError: a setting is invalid, a source has no inputs, or the output folder holds another job or other files.
         ModelError: the model cannot be loaded.
         MissingExtra: a required package is not installed.
-        MienError: workers cannot be started, or rows are missing at the end.
+        MienError: workers cannot be started, the Ray cluster cannot be reached, or rows are missing at the end.
     """
     _require_packages()
     options = _options(options, settings)
@@ -90,6 +90,10 @@ def batch(
     tell = progress or (lambda _progress: None)
     require_own_folder(storage)
     require_other_than_sources(storage, sources)
+    if options.engine == "ray":
+        from mien.bulk.ray_cluster import require_cluster
+
+        require_cluster(options)
     with locked(storage):
         job = _Job(storage, options, spec, tuple(classes), tell)
         return job.run(_sources(sources, storage, options), resume=resume, retry_failed=retry_failed)
