@@ -89,13 +89,18 @@ def _execute(ray: Any, work: Work, files: list[str], pool: Pool, reports: Any) -
         except BaseException as error:  # noqa: BLE001 - raised by the main thread
             outcome.append(error)
 
-    thread = threading.Thread(target=execute, daemon=True)
+    thread = threading.Thread(target=execute, name="ray job", daemon=True)
     thread.start()
     merge_if_due = Merger(work.parts)
-    while thread.is_alive():
-        thread.join(_POLL_SECONDS)
-        _count(ray, work, reports)
-        merge_if_due()
+    try:
+        while thread.is_alive():
+            thread.join(_POLL_SECONDS)
+            _count(ray, work, reports)
+            merge_if_due()
+    except BaseException:  # such as a Ctrl-C: in a Ray that the caller has started, the workers would go on
+        with suppress(Exception):
+            ray.get(reports.stop.remote(), timeout=_POLL_SECONDS)
+        raise
     _count(ray, work, reports)
     if outcome and outcome[0] is not None:
         raise _failure(ray, outcome[0], reports) from outcome[0]
