@@ -60,9 +60,8 @@ def run_ray(work: Work, manifest: Manifest, done: NDArray[np.int64]) -> None:
     pool = start(ray, work.options) if started else pool_of_cluster(ray, work.options)
     try:
         require_same_version(ray, work.spec.version)
-        files = store_what_is_left(
-            work.parts, manifest.entries(without=done), manifest.inputs - len(done), pool
-        )
+        left = work.tally.total - work.tally.before
+        files = store_what_is_left(work.parts, manifest.entries(without=done), left, pool)
         reports = ray.remote(num_cpus=0, max_concurrency=8)(Reports).remote()
         _execute(ray, work, files, pool, reports)
     finally:
