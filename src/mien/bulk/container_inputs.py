@@ -205,12 +205,14 @@ def entries_of_list(
 
 
 def find_column(schema: pa.Schema, wanted: str | None, where: str) -> str:
-    """Return the column of a table that holds the inputs.
+    """Return the column of a table that holds the inputs; the hashes of a stored data frame never do.
 
     Raises:
         DataError: there is no such column, it holds neither text nor bytes, or it cannot be detected.
     """
-    usable = [one.name for one in schema if is_text(one.type) or is_bytes(one.type)]
+    usable = [
+        one.name for one in schema if one.name != ETAG_COLUMN and (is_text(one.type) or is_bytes(one.type))
+    ]
     if wanted is not None and wanted in schema.names and wanted not in usable:
         raise DataError(
             f"{quoted_path(where)}: expected the column {quoted(wanted)} to hold URIs or image bytes, "
