@@ -65,6 +65,15 @@ def test_a_table_of_uris_is_read_by_its_column(tmp_path: Path) -> None:
     assert names(tmp_path / "t.csv", column="where") == ["0000.jpg", "0001.jpg"]
 
 
+def test_rows_of_a_long_table_have_different_numbers(tmp_path: Path) -> None:
+    uris = ["memory://bucket/a.jpg"] * 5000
+    uris[10] = uris[4106] = " "
+    pq.write_table(pa.table({"uri": uris}), tmp_path / "t.parquet")
+    failed = [one for one in Lister().entries([str(tmp_path / "t.parquet")]) if one.error]
+    assert [one.member for one in failed] == ["row 10", "row 4106"]
+    assert len({one.id for one in failed}) == 2
+
+
 def test_a_table_of_bytes_gives_an_input_for_each_row(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": [b"a", b"b"]}), tmp_path / "bytes.parquet")
     hugging = pa.table({"image": [{"bytes": b"a", "path": "a.jpg"}]})

@@ -138,9 +138,13 @@ def entries_of_parquet(
         if not is_text(opened.schema_arrow.field(name).type):
             yield from _values(table, name, opened)
             return
-        for batch in opened.iter_batches(batch_size=4096, columns=[name]):
-            texts = batch.column(0).to_pylist()
-            yield from in_order(_listed(text, table, expand, f"row {row}") for row, text in enumerate(texts))
+        texts = enumerate(_texts(opened, name))
+        yield from in_order(_listed(text, table, expand, f"row {row}") for row, text in texts)
+
+
+def _texts(opened: Any, column: str) -> Iterator[str | None]:
+    for batch in opened.iter_batches(batch_size=4096, columns=[column]):
+        yield from batch.column(0).to_pylist()
 
 
 def _values(table: Entry, column: str, opened: Any) -> Iterator[Entry]:
