@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -153,13 +153,14 @@ class _Job:
         lister = Lister(self.options.column, self.options.storage_options, self.storage.place)
         folder = f"_mien/manifest-{number:04d}"
         self.tell(Progress("listing", 0, 0))
-        manifest = write_manifest(
-            self.storage,
-            folder,
-            lister.entries(sources),
-            lister.passed_over,
-            lambda count: self.tell(Progress("listing", count, 0)),
-        )
+        with closing(lister.entries(sources)) as entries:
+            manifest = write_manifest(
+                self.storage,
+                folder,
+                entries,
+                lister.passed_over,
+                lambda count: self.tell(Progress("listing", count, 0)),
+            )
         return manifest, compare(old, manifest) if old else None
 
     def _begin(self) -> Parts:

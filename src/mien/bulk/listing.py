@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from stat import S_ISDIR
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.container_inputs import (
@@ -42,7 +41,7 @@ from mien.errors import DataError
 from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
 LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv"})
 """Extensions of files that list inputs."""
@@ -67,25 +66,23 @@ class Lister:
     passed_over: Counter[str] = field(default_factory=Counter)
     _open_lists: list[str] = field(default_factory=list)
     _left_out: str | None = None
-    _stop: Event | None = None
-    """Ends the threads that list tars in advance; `None` in such a thread, which lists what it finds itself."""
+    _is_ahead: bool = False
+    """Whether this one lists a tar in advance, in a thread that lists what it finds itself."""
 
     def __post_init__(self) -> None:
         path = path_on_this_machine(self.leave_out)
         self._left_out = os.path.realpath(path) if path is not None else None
 
-    def entries(self, sources: Iterable[str | os.PathLike[str]]) -> Iterator[Entry]:
+    def entries(self, sources: Iterable[str | os.PathLike[str]]) -> Generator[Entry, None, None]:
         """Yield the inputs of all sources, in order; an input that is named twice is yielded twice.
+
+        Closing the generator early ends the threads that list in advance.
 
         Raises:
             DataError: a source has no inputs or cannot be listed.
             MissingExtra: the package for a URL scheme is not installed.
         """
-        self._stop = Event()
-        try:
-            yield from in_order(self._source(source) for source in sources)
-        finally:
-            self._stop.set()
+        yield from in_order(self._source(source) for source in sources)
 
     def _source(self, source: str | os.PathLike[str]) -> Iterator[Entry]:
         if not isinstance(source, str | os.PathLike) or not str(source).strip():
@@ -98,18 +95,10 @@ class Lister:
 
     def _ahead(self, expand: Callable[[Lister, Any], Iterator[Entry]], what: Any) -> Iterator[Entry]:
         """Expand something with a lister of its own in a thread, which starts at once."""
-        if self._stop is None:
+        if self._is_ahead:
             return expand(self, what)
-        other = replace(self, passed_over=Counter(), _open_lists=[*self._open_lists], _stop=None)
-        ahead = Ahead(lambda: expand(other, what), self._stop)
-
-        def entries() -> Iterator[Entry]:
-            try:
-                yield from ahead
-            finally:
-                self.passed_over.update(other.passed_over)
-
-        return entries()
+        other = replace(self, passed_over=Counter(), _open_lists=[*self._open_lists], _is_ahead=True)
+        return Ahead(lambda: expand(other, what), lambda: self.passed_over.update(other.passed_over))
 
     def _others(self) -> str:
         named = ", ".join(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mien.bulk.entries import Entry
+from mien.bulk.listing_ahead import Wrapped
 from mien.bulk.locations import kind_of_error, why
 from mien.errors import DataError
 from mien.quoting import quoted_path
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def or_failed(text: str, uri: str, entries: Iterator[Entry]) -> Iterator[Entry]:
-    """Yield the inputs of an item of a list, or an input with an error if it cannot be expanded or has none."""
+    """Return the inputs of an item of a list, or an input with an error if it cannot be expanded or has none."""
+    return Wrapped(_or_failed(text, uri, entries), entries)
+
+
+def _or_failed(text: str, uri: str, entries: Iterator[Entry]) -> Iterator[Entry]:
     count = 0
     try:
         for entry in entries:
@@ -32,7 +37,7 @@ def or_failed(text: str, uri: str, entries: Iterator[Entry]) -> Iterator[Entry]:
 
 
 def or_refused(uri: str, entries: Iterator[Entry], others: Callable[[], str]) -> Iterator[Entry]:
-    """Yield the inputs of a source.
+    """Return the inputs of a source.
 
     Args:
         uri: the source.
@@ -40,8 +45,12 @@ def or_refused(uri: str, entries: Iterator[Entry], others: Callable[[], str]) ->
         others: returns a sentence about other files there.
 
     Raises:
-        DataError: it cannot be listed or has no inputs.
+        DataError: while the inputs are taken, if the source cannot be listed or has none.
     """
+    return Wrapped(_or_refused(uri, entries, others), entries)
+
+
+def _or_refused(uri: str, entries: Iterator[Entry], others: Callable[[], str]) -> Iterator[Entry]:
     count = 0
     try:
         for entry in entries:
