@@ -148,6 +148,18 @@ def test_a_source_without_inputs_is_refused(
         names(source)
 
 
+def test_a_source_without_inputs_is_reported_with_its_own_files_of_other_kinds(tmp_path: Path) -> None:
+    touch_images(tmp_path / "good", 1, "notes.txt")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        DataError, match=r"empty: expected images or videos, found none\. Is the name right\?"
+    ):
+        names(tmp_path / "good", tmp_path / "empty")
+    touch_images(tmp_path / "empty", 0, "a.md")
+    with pytest.raises(DataError, match=r"There are files of other kinds \(1 \.md\)\."):
+        names(tmp_path / "good", tmp_path / "empty")
+
+
 def test_a_file_whose_name_is_not_valid_unicode_is_listed_and_can_be_read(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff.jpg")).write_bytes(b"content")
     (entry,) = Lister().entries([str(tmp_path)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Barrier
@@ -156,7 +157,7 @@ def test_threads_end_when_a_listing_is_abandoned(tmp_path: Path) -> None:
     [
         lambda entries: entries,
         lambda entries: or_failed("x", "x", entries),
-        lambda entries: or_refused("x", entries, str),
+        lambda entries: or_refused("x", entries, Counter()),
     ],
     ids=["plain", "item", "source"],
 )

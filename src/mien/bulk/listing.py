@@ -91,7 +91,7 @@ class Lister:
         path = local_path(uri)
         expand, what = (Lister._remote, uri) if path is None else (Lister._local, path)
         is_tar = os.path.splitext(uri)[1].lower() in PLAIN_TAR  # noqa: PTH122
-        return or_refused(uri, self._ahead(expand, what) if is_tar else expand(self, what), self._others)
+        return or_refused(uri, self._ahead(expand, what) if is_tar else expand(self, what), self.passed_over)
 
     def _ahead(self, expand: Callable[[Lister, Any], Iterator[Entry]], what: Any) -> Iterator[Entry]:
         """Expand something with a lister of its own in a thread, which starts at once."""
@@ -99,12 +99,6 @@ class Lister:
             return expand(self, what)
         other = replace(self, passed_over=Counter(), _open_lists=[*self._open_lists], _is_ahead=True)
         return Ahead(lambda: expand(other, what), lambda: self.passed_over.update(other.passed_over))
-
-    def _others(self) -> str:
-        named = ", ".join(
-            f"{n:,} {suffix or 'without an ending'}" for suffix, n in self.passed_over.most_common(3)
-        )
-        return f" There are files of other kinds ({named})." if named else " Is the name right?"
 
     def _local(self, path: str) -> Iterator[Entry]:
         if os.path.isdir(path):  # noqa: PTH112 - any name

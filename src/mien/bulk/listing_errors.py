@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from mien.bulk.entries import Entry
@@ -11,7 +12,7 @@ from mien.errors import DataError
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 def or_failed(text: str, uri: str, entries: Iterator[Entry]) -> Iterator[Entry]:
@@ -36,22 +37,22 @@ def _or_failed(text: str, uri: str, entries: Iterator[Entry]) -> Iterator[Entry]
         yield Entry(uri, error=told, error_kind="missing")
 
 
-def or_refused(uri: str, entries: Iterator[Entry], others: Callable[[], str]) -> Iterator[Entry]:
+def or_refused(uri: str, entries: Iterator[Entry], passed_over: Counter[str]) -> Iterator[Entry]:
     """Return the inputs of a source.
 
     Args:
         uri: the source.
         entries: its inputs.
-        others: returns a sentence about other files there.
+        passed_over: number of skipped files by extension, of all sources up to this one.
 
     Raises:
         DataError: while the inputs are taken, if the source cannot be listed or has none.
     """
-    return Wrapped(_or_refused(uri, entries, others), entries)
+    return Wrapped(_or_refused(uri, entries, passed_over), entries)
 
 
-def _or_refused(uri: str, entries: Iterator[Entry], others: Callable[[], str]) -> Iterator[Entry]:
-    count = 0
+def _or_refused(uri: str, entries: Iterator[Entry], passed_over: Counter[str]) -> Iterator[Entry]:
+    count, before = 0, Counter(passed_over)
     try:
         for entry in entries:
             count += 1
@@ -61,7 +62,8 @@ def _or_refused(uri: str, entries: Iterator[Entry], others: Callable[[], str]) -
             raise
         raise DataError(f"{quoted_path(uri)}: cannot be listed: {why(error)}.{hint(error)}") from error
     if not count:
-        raise DataError(f"{quoted_path(uri)}: expected images or videos, found none.{others()}")
+        others = _others(passed_over - before)
+        raise DataError(f"{quoted_path(uri)}: expected images or videos, found none.{others}")
 
 
 def refused_packed(uri: str) -> Iterator[Entry]:
@@ -84,3 +86,9 @@ def hint(error: BaseException) -> str:
         "forbidden": " Check the credentials and their rights.",
         "unreachable": " Is the address right, and the server up?",
     }.get(kind_of_error(error), "")
+
+
+def _others(passed_over: Counter[str]) -> str:
+    """Return a sentence about the files that a source has instead of inputs."""
+    named = ", ".join(f"{n:,} {suffix or 'without an ending'}" for suffix, n in passed_over.most_common(3))
+    return f" There are files of other kinds ({named})." if named else " Is the name right?"
