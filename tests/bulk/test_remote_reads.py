@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mien.bulk import fetching, locations, remote_reads, retries
 from mien.bulk.entries import Entry
 from mien.bulk.fetching import Fetcher
+from mien.bulk.listing import Lister
 from mien.bulk.retries import with_deadline
+from tests.builders.job_inputs import write_tar
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -47,6 +55,23 @@ def send(handler: Any, content: bytes, *, told: bool = True) -> None:
         handler.send_header("Content-Length", str(len(content)))
     handler.end_headers()
     handler.wfile.write(content)
+
+
+def send_range(handler: Any, content: bytes, *, until: int | None = None) -> None:
+    """Send the range of a file that was asked for, or the whole file; break off after `until` bytes."""
+    found = re.fullmatch(r"bytes=(\d+)-(\d+)", handler.headers.get("Range", ""))
+    first, last = (int(found[1]), min(int(found[2]), len(content) - 1)) if found else (0, len(content) - 1)
+    if first > last:
+        handler.send_error(416)
+        return
+    part = content[first : last + 1]
+    handler.send_response(206 if found else 200)
+    handler.send_header("Content-Length", str(len(part)))
+    if found:
+        handler.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
+    handler.end_headers()
+    with suppress(OSError):  # the client may only have asked for the size
+        handler.wfile.write(part[:until])
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -165,3 +190,41 @@ def test_a_store_that_hangs_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert Fetcher().fetch(Entry("memory://reads/c.jpg", size=7)).content == b"content"
     go_on.set()
     assert len(calls) == 2
+
+
+@pytest.fixture
+def containers(tmp_path: Path) -> dict[str, tuple[bytes, list[str]]]:
+    """Files that hold or list inputs, by name, and the names of the inputs."""
+    tar = write_tar(tmp_path / "a.tar", {f"{number}.jpg": b"x" * 700 for number in range(3)})
+    images, uris = io.BytesIO(), io.BytesIO()
+    pq.write_table(pa.table({"image": [b"a", b"b"]}), images)
+    pq.write_table(pa.table({"uri": ["memory://a.jpg", "memory://b.jpg"]}), uris)
+    listed = ["memory://a.jpg", "memory://b.jpg"]
+    return {
+        "a.tar": (tar.read_bytes(), ["0.jpg", "1.jpg", "2.jpg"]),
+        "images.parquet": (images.getvalue(), ["row 0", "row 1"]),
+        "uris.parquet": (uris.getvalue(), listed),
+        "list.txt": ("".join(f"{uri}\n" for uri in listed).encode(), listed),
+        "list.csv": (b"n,uri\n1,memory://a.jpg\n2,memory://b.jpg\n", listed),
+    }
+
+
+CONTAINERS = ["a.tar", "images.parquet", "uris.parquet", "list.txt", "list.csv"]
+
+
+def listed_at(url: str, folder: Path) -> list[list[str]]:
+    """The inputs at a URL that is a source, and at the same URL in a list."""
+    (folder / "urls.txt").write_text(f"{url}\n")
+    return [
+        [one.error or one.member or one.uri for one in Lister().entries([source])]
+        for source in (url, str(folder / "urls.txt"))
+    ]
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_files_of_inputs_behind_a_signed_url_are_expanded(
+    serve: Callable[..., str], tmp_path: Path, containers: Any, name: str
+) -> None:
+    content, expected = containers[name]
+    url = serve(lambda handler: send_range(handler, content))
+    assert listed_at(f"{url}/{name}?X-Amz-Signature=0.5", tmp_path) == [expected] * 2

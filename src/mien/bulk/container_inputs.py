@@ -8,16 +8,15 @@ import os
 import re
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from mien.bulk.entries import Entry
+from mien.bulk.input_kinds import kind_of_name, suffix_of
 from mien.bulk.listing_ahead import in_order
 from mien.bulk.locations import kind_of_error, locate, why
 from mien.bulk.retries import with_retries
 from mien.errors import DataError, MissingExtra
-from mien.images import IMAGE_SUFFIXES
 from mien.quoting import quoted, quoted_path
-from mien.recognition.video import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -25,12 +24,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-PLAIN_TAR = frozenset({".tar"})
-PARQUET = ".parquet"
 ETAG_COLUMN = "mien.etag"
 """Column of a stored data frame with a hash of each image."""
 
-_PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _COLUMN_NAMES = (
     "uri",
     "url",
@@ -48,22 +44,6 @@ _COLUMN_NAMES = (
 
 _BLOCK = 256 * 1024
 """Block size in bytes for reading a tar in an object store; it covers the headers of small members."""
-
-
-def kind_of_name(name: str) -> Literal["image", "video"] | None:
-    """Return the kind of a file by its extension; `None` if it is neither an image nor a video."""
-    for part in (name.partition("?")[0], name):  # a URL with a query, or a file with a ? in its name
-        suffix = os.path.splitext(part)[1].lower()  # noqa: PTH122
-        if suffix in IMAGE_SUFFIXES:
-            return "image"
-        if suffix in VIDEO_SUFFIXES:
-            return "video"
-    return None
-
-
-def is_packed_tar(name: str) -> bool:
-    """Return whether a file name is that of a compressed tar."""
-    return bool(_PACKED_TAR.search(name))
 
 
 def open_file(uri: str, storage_options: dict[str, Any], block: int = _BLOCK) -> Any:
@@ -188,8 +168,8 @@ def entries_of_list(
         io.TextIOWrapper(file, "utf-8-sig", newline="") as text,
     ):
         try:
-            if listed.uri.lower().endswith((".csv", ".tsv")):
-                separator = "\t" if listed.uri.lower().endswith(".tsv") else ","
+            if (suffix := suffix_of(listed.uri)) in {".csv", ".tsv"}:
+                separator = "\t" if suffix == ".tsv" else ","
                 rows = csv.DictReader(text, delimiter=separator)
                 name = choose_column(list(rows.fieldnames or ()), column, listed.uri)
                 yield from in_order(

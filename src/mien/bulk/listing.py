@@ -7,20 +7,22 @@ import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from pathlib import Path
 from stat import S_ISDIR
 from typing import TYPE_CHECKING, Any
 
-from mien.bulk.container_inputs import (
+from mien.bulk.container_inputs import entries_of_list, entries_of_parquet, entries_of_tar
+from mien.bulk.entries import Entry
+from mien.bulk.input_kinds import (
+    CONTAINERS,
+    LISTS,
     PARQUET,
     PLAIN_TAR,
-    entries_of_list,
-    entries_of_parquet,
-    entries_of_tar,
+    is_http,
     is_packed_tar,
     kind_of_name,
+    suffix_of,
+    without_query,
 )
-from mien.bulk.entries import Entry
 from mien.bulk.listing_ahead import Ahead, in_order
 from mien.bulk.listing_errors import hint, or_failed, or_refused, refused_packed
 from mien.bulk.local_listing import MAGIC, any_match, entry_of, file_entry, walk
@@ -42,11 +44,6 @@ from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
-
-LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv"})
-"""Extensions of files that list inputs."""
-
-_CONTAINERS = PLAIN_TAR | {PARQUET}
 
 
 @dataclass
@@ -90,7 +87,7 @@ class Lister:
         uri = os.fspath(source)
         path = local_path(uri)
         expand, what = (Lister._remote, uri) if path is None else (Lister._local, path)
-        is_tar = os.path.splitext(uri)[1].lower() in PLAIN_TAR  # noqa: PTH122
+        is_tar = suffix_of(uri) in PLAIN_TAR
         return or_refused(uri, self._ahead(expand, what) if is_tar else expand(self, what), self.passed_over)
 
     def _ahead(self, expand: Callable[[Lister, Any], Iterator[Entry]], what: Any) -> Iterator[Entry]:
@@ -120,7 +117,7 @@ class Lister:
     def _globbed(self, name: str, pattern: str) -> Iterator[Entry]:
         if os.path.isdir(name):  # noqa: PTH112
             return self._folder(name) if "**" not in pattern and not self._is_left_out(name) else iter(())
-        of_a_job = name.endswith(PARQUET) and self._is_left_out(name)
+        of_a_job = suffix_of(name) == PARQUET and self._is_left_out(name)
         if of_a_job or not os.path.isfile(name) or not self._is_input(name):  # noqa: PTH113
             return iter(())
         return self._named(uri_of_path(name), os.stat(name))  # noqa: PTH116
@@ -135,11 +132,11 @@ class Lister:
             if isinstance(item, Entry):
                 yield item
                 continue
-            suffix = os.path.splitext(item.name)[1].lower()  # noqa: PTH122
+            suffix = suffix_of(item.name)
             if kind := kind_of_name(item.name):
                 count += 1
                 yield entry_of(item, kind)
-            elif suffix in _CONTAINERS and os.path.isfile(item.path):  # noqa: PTH113 - any name
+            elif suffix in CONTAINERS and os.path.isfile(item.path):  # noqa: PTH113 - any name
                 held.append(file_entry(uri_of_path(item.path), "image", item.stat()))
             else:
                 is_folder = os.path.isdir(item.path)  # noqa: PTH112 - unlike item.is_dir, of a link in a circle, too
@@ -149,13 +146,13 @@ class Lister:
     def _held(self, held: list[Entry], count: int) -> Iterator[Entry]:
         """Expand the tars and Parquet files of a folder, only if it contains no images or videos."""
         if count:
-            self.passed_over.update(Path(one.uri).suffix for one in held)
+            self.passed_over.update(suffix_of(one.uri) for one in held)
         else:
             yield from in_order(map(self._opened, held))
 
     def _is_input(self, name: str) -> bool:
-        suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
-        good = bool(kind_of_name(name)) or suffix in _CONTAINERS
+        suffix = suffix_of(name)
+        good = bool(kind_of_name(name)) or suffix in CONTAINERS
         if not good:
             self.passed_over[suffix] += 1
         return good
@@ -165,7 +162,7 @@ class Lister:
 
     def _opened(self, entry: Entry) -> Iterator[Entry]:
         """Expand a tar, Parquet file or list; yield any other file itself."""
-        suffix = os.path.splitext(entry.uri)[1].lower()  # noqa: PTH122
+        suffix = suffix_of(entry.uri)
         if is_packed_tar(entry.uri):
             return refused_packed(entry.uri)
         if suffix in PLAIN_TAR:
@@ -202,18 +199,11 @@ class Lister:
         if local_path(text) is not None:
             return self._local_item(text, str(local_path(text)), base)
         require_no_password(text)
-        name = text.partition("?")[0]
-        is_http = str(scheme_of(text)).startswith("http")
-        suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
-        if (
-            name.endswith("/")
-            or suffix in _CONTAINERS | LISTS
-            or is_packed_tar(name)
-            or (not is_http and MAGIC.search(text))
-        ):
-            found = self._ahead(Lister._remote, text) if suffix in PLAIN_TAR else self._remote(text)
-
-            return or_failed(text, text, found)
+        is_container = suffix_of(text) in CONTAINERS | LISTS or is_packed_tar(text)
+        is_glob = not is_http(text) and MAGIC.search(text)
+        if is_container or without_query(text).endswith("/") or is_glob:
+            is_tar = suffix_of(text) in PLAIN_TAR
+            return or_failed(text, text, self._ahead(Lister._remote, text) if is_tar else self._remote(text))
         return iter((Entry(text, kind_of_name(text) or "image"),))  # without a request for each of millions
 
     def _local_item(self, text: str, path: str, base: str) -> Iterator[Entry]:
@@ -241,7 +231,7 @@ class Lister:
 
     def _remote(self, uri: str) -> Iterator[Entry]:
         place = locate(uri, self.storage_options)
-        is_glob = bool(MAGIC.search(place.path)) and not str(scheme_of(uri)).startswith("http")
+        is_glob = bool(MAGIC.search(place.path)) and not is_http(uri)
         try:  # a name may contain the characters of a glob
             info = with_retries(lambda: place.filesystem.info(place.path), tries=2 if is_glob else TRIES)
         except Exception as error:
@@ -263,10 +253,10 @@ class Lister:
             if kind := kind_of_name(name):
                 count += 1
                 yield remote_entry(url_in(place, uri, name), kind, item)
-            elif Path(name).suffix.lower() in _CONTAINERS:
+            elif suffix_of(name) in CONTAINERS:
                 held.append(remote_entry(url_in(place, uri, name), "image", item))
             else:
-                self.passed_over[Path(name).suffix.lower()] += 1
+                self.passed_over[suffix_of(name)] += 1
         yield from self._held(held, count)
 
     def _remote_glob(self, place: Location, uri: str) -> Iterator[Entry]:
