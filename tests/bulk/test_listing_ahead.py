@@ -55,21 +55,37 @@ def opened_together(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("opened_together")
-@pytest.mark.parametrize("source", ["folder", "list", "sources", "remote folder", "remote list"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "folder",
+        "glob",
+        "list",
+        "sources",
+        "remote folder",
+        "remote glob",
+        "remote list",
+        "list of a remote glob",
+    ],
+)
 def test_tars_are_indexed_at_once_and_listed_in_order(tmp_path: Path, source: str) -> None:
     (tmp_path / "tars").mkdir()
     tars = [write_tar(tmp_path / "tars" / f"{i:02}.tar", FILES) for i in range(AT_ONCE)]
     sources = {
         "folder": [str(tmp_path / "tars")],
+        "glob": [str(tmp_path / "tars" / "*.tar")],
         "list": [str(tmp_path / "list.txt")],
         "sources": [str(tar) for tar in tars],
         "remote folder": ["memory://ahead/tars"],
+        "remote glob": ["memory://ahead/tars/*.tar"],
         "remote list": [str(tmp_path / "list.txt")],
+        "list of a remote glob": [str(tmp_path / "list.txt")],
     }
     urls = [f"memory://ahead/tars/{tar.name}" for tar in tars]
     for tar, url in zip(tars, urls, strict=True):
         fsspec.filesystem("memory").pipe_file(url, tar.read_bytes())
     lines = urls if "remote" in source else [str(tar) for tar in tars]
+    lines = sources["remote glob"] if source == "list of a remote glob" else lines
     (tmp_path / "list.txt").write_text("".join(f"{line}\n" for line in lines))
     lister = Lister()
     expected = [f"{tar.name}::{name}" for tar in tars for name in ("a.jpg", "b.jpg")]

@@ -86,9 +86,19 @@ class Lister:
             raise DataError(f"Expected a path, a glob or a URL as a source, got {quoted(source)}.")
         uri = os.fspath(source)
         path = local_path(uri)
-        expand, what = (Lister._remote, uri) if path is None else (Lister._local, path)
-        is_tar = suffix_of(uri) in PLAIN_TAR
-        return or_refused(uri, self._ahead(expand, what) if is_tar else expand(self, what), self.passed_over)
+        if path is None:
+            found = self._url(uri)
+        elif suffix_of(path) in PLAIN_TAR and os.path.isfile(path):  # noqa: PTH113 - any name
+            found = self._ahead(Lister._local, path)
+        else:
+            found = self._local(path)
+        return or_refused(uri, found, self.passed_over)
+
+    def _url(self, uri: str) -> Iterator[Entry]:
+        """Expand a URL; that of a tar in a thread, but not a glob of tars, each of which has a thread of its own."""
+        if suffix_of(uri) in PLAIN_TAR and not _may_be_glob(uri):
+            return self._ahead(Lister._remote, uri)
+        return self._remote(uri)
 
     def _ahead(self, expand: Callable[[Lister, Any], Iterator[Entry]], what: Any) -> Iterator[Entry]:
         """Expand something with a lister of its own in a thread, which starts at once."""
@@ -200,10 +210,8 @@ class Lister:
             return self._local_item(text, str(local_path(text)), base)
         require_no_password(text)
         is_container = suffix_of(text) in CONTAINERS | LISTS or is_packed_tar(text)
-        is_glob = not is_http(text) and MAGIC.search(text)
-        if is_container or without_query(text).endswith("/") or is_glob:
-            is_tar = suffix_of(text) in PLAIN_TAR
-            return or_failed(text, text, self._ahead(Lister._remote, text) if is_tar else self._remote(text))
+        if is_container or without_query(text).endswith("/") or _may_be_glob(text):
+            return or_failed(text, text, self._url(text))
         return iter((Entry(text, kind_of_name(text) or "image"),))  # without a request for each of millions
 
     def _local_item(self, text: str, path: str, base: str) -> Iterator[Entry]:
@@ -271,3 +279,8 @@ class Lister:
                     self._opened(remote_entry(url_in(place, uri, name), kind_of_name(name) or "image", item))
                     for name, item in inputs
                 )
+
+
+def _may_be_glob(uri: str) -> bool:
+    """Return whether a URL has the characters of a glob; in that of a web server, they have another meaning."""
+    return bool(MAGIC.search(uri)) and not is_http(uri)
