@@ -44,14 +44,14 @@ def wait_for_the_end_of_threads() -> None:
 @pytest.fixture
 def opened_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Opening a file waits until eight are being opened; one after the other would fail."""
-    barrier, open_file = Barrier(AT_ONCE), container_inputs.open_file
+    barrier, open_retried = Barrier(AT_ONCE), container_inputs.open_retried
 
     def wait(uri: str, *rest: Any) -> Any:
         if uri.endswith(".tar"):
             barrier.wait(timeout=10)
-        return open_file(uri, *rest)
+        return open_retried(uri, *rest)
 
-    monkeypatch.setattr(container_inputs, "open_file", wait)
+    monkeypatch.setattr(container_inputs, "open_retried", wait)
 
 
 @pytest.mark.usefixtures("opened_together")

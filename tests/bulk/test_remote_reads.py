@@ -1,4 +1,7 @@
-"""Reads from web servers and stores: each try has a deadline, and no more is in memory than there is room for."""
+"""Reads from web servers and stores: each try has a deadline, and no more is in memory than there is room for.
+
+Listing reads files of inputs from them, too: behind signed URLs, and while a server fails.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from mien.bulk.entries import Entry
 from mien.bulk.fetching import Fetcher
 from mien.bulk.listing import Lister
 from mien.bulk.retries import with_deadline
+from mien.errors import DataError
 from tests.builders.job_inputs import write_tar
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -228,3 +232,71 @@ def test_files_of_inputs_behind_a_signed_url_are_expanded(
     content, expected = containers[name]
     url = serve(lambda handler: send_range(handler, content))
     assert listed_at(f"{url}/{name}?X-Amz-Signature=0.5", tmp_path) == [expected] * 2
+
+
+@pytest.mark.parametrize("failure", ["status", "closed", "truncated"])
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_files_of_inputs_are_listed_while_a_web_server_fails(
+    serve: Callable[..., str], tmp_path: Path, containers: Any, name: str, failure: str
+) -> None:
+    content, expected = containers[name]
+    requests: list[str] = []
+
+    def answer(handler: Any) -> None:
+        requests.append(handler.path)
+        if len(requests) % 2 == 0:
+            send_range(handler, content)
+        elif failure == "status":
+            handler.send_error(503)
+        elif failure == "truncated":
+            send_range(handler, content, until=10)
+            handler.close_connection = True
+        else:
+            handler.close_connection = True
+
+    url = serve(answer)
+    assert listed_at(f"{url}/{name}", tmp_path) == [expected] * 2
+    assert len(requests) >= 4
+
+
+@pytest.mark.parametrize(("status", "kind"), [(503, "unreachable"), (403, "forbidden"), (404, "missing")])
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_file_of_inputs_that_cannot_be_read_fails_alone(
+    serve: Callable[..., str],
+    tmp_path: Path,
+    containers: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    status: int,
+    kind: str,
+) -> None:
+    monkeypatch.setattr(retries, "_LONGEST_WAIT", 0.01)
+    content = containers[name][0]
+
+    def answer(handler: Any) -> None:
+        if handler.headers.get("Range") is None:  # the question for its size
+            send_range(handler, content)
+        else:
+            handler.send_error(status)
+
+    url = serve(answer)
+    (tmp_path / "urls.txt").write_text(f"{url}/{name}\nmemory://c.jpg\n")
+    failed, other = Lister().entries([str(tmp_path / "urls.txt")])
+    assert (failed.uri, failed.error_kind) == (f"{url}/{name}", kind)
+    assert "damaged" not in str(failed.error)
+    assert other.uri == "memory://c.jpg"
+    if name != "a.tar":
+        with pytest.raises(DataError, match=f"{name}: cannot be read: "):
+            list(Lister().entries([f"{url}/{name}"]))
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(503, "503"), (403, "no permission"), (404, "no such file")]
+)
+def test_a_source_that_a_web_server_refuses_is_told_with_its_reason(
+    serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch, status: int, expected: str
+) -> None:
+    monkeypatch.setattr(retries, "_LONGEST_WAIT", 0.01)
+    url = serve(lambda handler: handler.send_error(status))
+    with pytest.raises(DataError, match=f"cannot be listed: .*{expected}"):
+        list(Lister().entries([f"{url}/a.tar"]))

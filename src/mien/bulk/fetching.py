@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.bulk.input_kinds import suffix_of
 from mien.bulk.locations import kind_of_error, locate, why
-from mien.bulk.remote_reads import TooManyBytesError, read_range, read_whole, seconds_for
+from mien.bulk.remote_reads import TooManyBytesError, open_file, read_range, read_whole, seconds_for
 from mien.bulk.retries import TRIES, with_deadline, with_retries
 from mien.bulk.table_values import ColumnReader
 
@@ -173,8 +173,6 @@ class Fetcher:
             yield str(copy)
 
     def _copy_range(self, entry: Entry, copy: Path, beat: Callable[[], None]) -> None:
-        from mien.bulk.container_inputs import open_file
-
         with copy.open("wb") as out, open_file(entry.uri, self.storage_options, 4 * 2**20) as file:
             file.seek(entry.offset)
             left = entry.length

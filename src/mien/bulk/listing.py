@@ -38,6 +38,7 @@ from mien.bulk.locations import (
     why,
 )
 from mien.bulk.remote_listing import path_on_this_machine, remote_entry, remote_files, remote_matches
+from mien.bulk.remote_reads import info_of
 from mien.bulk.retries import TRIES, with_retries
 from mien.errors import DataError
 from mien.quoting import quoted, quoted_path
@@ -241,7 +242,7 @@ class Lister:
         place = locate(uri, self.storage_options)
         is_glob = bool(MAGIC.search(place.path)) and not is_http(uri)
         try:  # a name may contain the characters of a glob
-            info = with_retries(lambda: place.filesystem.info(place.path), tries=2 if is_glob else TRIES)
+            info = with_retries(lambda: info_of(place.filesystem, place.path), tries=2 if is_glob else TRIES)
         except Exception as error:
             if is_glob:
                 yield from self._remote_glob(place, uri)

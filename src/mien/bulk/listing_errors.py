@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mien.bulk.entries import Entry
 from mien.bulk.listing_ahead import Wrapped
 from mien.bulk.locations import kind_of_error, why
-from mien.errors import DataError
+from mien.errors import DataError, MienError
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def or_failed(text: str, uri: str, entries: Iterator[Entry]) -> Iterator[Entry]:
-    """Return the inputs of an item of a list, or an input with an error if it cannot be expanded or has none."""
+    """Return the inputs of an item of a list, or an input with an error if it cannot be expanded or has none.
+
+    Raises:
+        MissingExtra: while the inputs are taken, if a package is not installed.
+    """
     return Wrapped(_or_failed(text, uri, entries), entries)
 
 
@@ -26,7 +30,9 @@ def _or_failed(text: str, uri: str, entries: Iterator[Entry]) -> Iterator[Entry]
         for entry in entries:
             count += 1
             yield entry
-    except (OSError, ValueError) as error:
+    except Exception as error:
+        if ends_the_listing(error):
+            raise
         is_told = isinstance(error, DataError)
         told = str(error) if is_told else f"{quoted_path(text)}: cannot be listed: {why(error)}."
         cause = error.__cause__ if is_told and error.__cause__ else error
@@ -47,6 +53,7 @@ def or_refused(uri: str, entries: Iterator[Entry], passed_over: Counter[str]) ->
 
     Raises:
         DataError: while the inputs are taken, if the source cannot be listed or has none.
+        MissingExtra: while the inputs are taken, if a package is not installed.
     """
     return Wrapped(_or_refused(uri, entries, passed_over), entries)
 
@@ -57,13 +64,23 @@ def _or_refused(uri: str, entries: Iterator[Entry], passed_over: Counter[str]) -
         for entry in entries:
             count += 1
             yield entry
-    except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
+    except Exception as error:
+        if isinstance(error, DataError) or ends_the_listing(error):
             raise
         raise DataError(f"{quoted_path(uri)}: cannot be listed: {why(error)}.{hint(error)}") from error
     if not count:
         others = _others(passed_over - before)
         raise DataError(f"{quoted_path(uri)}: expected images or videos, found none.{others}")
+
+
+def ends_the_listing(error: Exception) -> bool:
+    """Return whether an error ends the whole listing: a missing package or a lack of memory.
+
+    All others are those of one source or item: file systems raise exceptions of any type.
+    """
+    return isinstance(error, MemoryError) or (
+        isinstance(error, MienError) and not isinstance(error, DataError)
+    )
 
 
 def refused_packed(uri: str) -> Iterator[Entry]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mien.bulk.retries import with_deadline
+from mien.bulk.locations import kind_of_error, locate
+from mien.bulk.retries import with_deadline, with_retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +17,8 @@ _SLOWEST = 50_000  # bytes per second, below which a try is given up after the f
 _FIRST_BYTES = 4 * 2**20  # what is read first of a file whose size is unknown; covers most images
 _BLOCK_BYTES = 2**20
 _NO_RANGE = re.compile(r"InvalidRange|range is not satisfiable", re.IGNORECASE)
+
+_T = TypeVar("_T")
 
 
 class TooManyBytesError(ValueError):
@@ -92,6 +96,41 @@ def read_whole(
         raise TooManyBytesError(size)
     hold(size)
     return first + read_range(filesystem, path, len(first), size - len(first))
+
+
+def open_file(uri: str, storage_options: dict[str, Any], block: int) -> Any:
+    """Open a file, local or in an object store, for random access reads.
+
+    Args:
+        uri: path or URL of the file.
+        storage_options: options for the fsspec file system of the URL.
+        block: number of bytes to read from an object store at once.
+    """
+    place = locate(uri, storage_options)
+    if place.filesystem is None:
+        return Path(place.path).open("rb")
+
+    def opened() -> Any:
+        return place.filesystem.open(place.path, "rb", block_size=block, cache_type="readahead")
+
+    return with_retries(lambda: _with_cause(place.filesystem, opened))
+
+
+def info_of(filesystem: Any, path: str) -> dict[str, Any]:
+    """Return what a file system tells about a file or folder."""
+    found: dict[str, Any] = _with_cause(filesystem, lambda: filesystem.info(path))
+    return found
+
+
+def _with_cause(filesystem: Any, work: Callable[[], _T]) -> _T:
+    """Call a function and raise the cause of its error: of a web server, fsspec calls each error a missing file."""
+    try:
+        return work()
+    except FileNotFoundError as error:
+        cause = error.__cause__
+        if not _is_http(filesystem) or cause is None or kind_of_error(cause) == "missing":
+            raise
+        raise cause from None
 
 
 def _is_http(filesystem: Any) -> bool:
