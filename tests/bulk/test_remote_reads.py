@@ -24,6 +24,8 @@ from mien.bulk import fetching, locations, remote_reads, retries
 from mien.bulk.entries import Entry
 from mien.bulk.fetching import Fetcher
 from mien.bulk.listing import Lister
+from mien.bulk.locations import locate
+from mien.bulk.remote_reads import read_whole
 from mien.bulk.retries import with_deadline
 from mien.errors import DataError
 from tests.builders.job_inputs import write_tar
@@ -300,3 +302,43 @@ def test_a_source_that_a_web_server_refuses_is_told_with_its_reason(
     url = serve(lambda handler: handler.send_error(status))
     with pytest.raises(DataError, match=f"cannot be listed: .*{expected}"):
         list(Lister().entries([f"{url}/a.tar"]))
+
+
+def test_a_web_server_that_sends_too_slowly_is_given_up_at_the_deadline(
+    serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_reads, "_TRY_SECONDS", 0.25)
+    monkeypatch.setattr(remote_reads, "_SLOWEST", 10**9)
+    monkeypatch.setattr(remote_reads, "_BLOCK_BYTES", 100)
+    sent: list[int] = []
+
+    def trickle(handler: Any) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        with suppress(OSError):  # the client has gone
+            for _ in range(40):
+                handler.wfile.write(bytes(100))
+                sent.append(100)
+                time.sleep(0.05)
+
+    place = locate(f"{serve(trickle)}/a.jpg")
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        read_whole(place.filesystem, place.path, size=-1, most=10**6, hold=lambda _: None, beat=lambda: None)
+    assert time.monotonic() - started < 1.5
+    assert sent
+
+
+def test_the_wait_for_memory_is_not_one_for_the_server(
+    serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_reads, "_TRY_SECONDS", 0.2)
+    place = locate(f"{serve(lambda handler: send(handler, b'content'))}/a.jpg")
+    held: list[int] = []
+
+    def hold(size: int) -> None:
+        held.append(size)
+        time.sleep(0.3)
+
+    content = read_whole(place.filesystem, place.path, size=-1, most=100, hold=hold, beat=lambda: None)
+    assert (content, held) == (b"content", [7])

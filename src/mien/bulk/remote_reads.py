@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -140,10 +141,41 @@ def _is_http(filesystem: Any) -> bool:
     return "http" in protocols and hasattr(filesystem, "set_session") and hasattr(filesystem, "encode_url")
 
 
+class _Limit:
+    """The deadline of one try, without the time for which it waited for memory.
+
+    Args:
+        hold: callback that receives the number of bytes that will be in memory, and waits until there is room for them.
+    """
+
+    def __init__(self, hold: Callable[[int], None]) -> None:
+        self._hold, self._began = hold, time.monotonic()
+
+    def hold(self, size: int) -> None:
+        """Wait until there is room for that many bytes."""
+        before = time.monotonic()
+        self._hold(size)
+        self._began += time.monotonic() - before
+
+    def left(self, size: int) -> float:
+        """Return the seconds that are left to read that many bytes.
+
+        Raises:
+            TimeoutError: none are.
+        """
+        seconds = self._began + seconds_for(size) - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError(f"no answer within {seconds_for(size):,.0f} seconds")
+        return seconds
+
+
 def _stream(
     filesystem: Any, url: str, most: int, hold: Callable[[int], None], beat: Callable[[], None]
 ) -> bytes:
-    """Read a file of a web server block by block, because it may ignore ranges, and its size is told only here."""
+    """Read a file of a web server block by block, because it may ignore ranges, and its size is told only here.
+
+    The deadline of the try is that of the size it tells or, if it tells none, of what has arrived.
+    """
     from fsspec.asyn import sync
 
     async def ask() -> Any:
@@ -162,22 +194,23 @@ def _stream(
             block += some
         return bytes(block)
 
-    response = sync(filesystem.loop, ask, timeout=_TRY_SECONDS)
+    limit = _Limit(hold)
+    response = sync(filesystem.loop, ask, timeout=limit.left(0))
     try:
         length = response.content_length or 0  # of compressed content, the compressed length
         if length > most:
             raise TooManyBytesError(length)
-        hold(length)
+        limit.hold(length)
         blocks: list[bytes] = []
         count = 0
-        while block := sync(filesystem.loop, read_block, response, timeout=_TRY_SECONDS):
+        while block := sync(filesystem.loop, read_block, response, timeout=limit.left(max(length, count))):
             blocks.append(block)
             count += len(block)
             beat()
             if count > most:
                 raise TooManyBytesError
             if count > length:
-                hold(count)
+                limit.hold(count)
         return b"".join(blocks)
     finally:
         filesystem.loop.call_soon_threadsafe(response.close)
