@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import socket
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
@@ -134,11 +135,15 @@ def test_a_mistake_in_a_pod_is_found(place: str) -> None:
 
 
 def test_the_command_in_the_kubernetes_file_is_accepted_by_mien(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="needs the extra ray")
     words = shlex.split(load("kuberay.yaml")["spec"]["entrypoint"])
     assert words[:2] == ["mien", "batch"]
     words = [str(tmp_path / word.rpartition("/")[2]) if word.startswith("s3:") else word for word in words]
-    words[words.index("auto")] = "127.0.0.1:1"
-    done = mien(*words[1:])
+    with socket.create_server(
+        ("127.0.0.1", 0)
+    ) as server:  # the cluster is looked for before the sources are listed
+        words[words.index("auto")] = f"127.0.0.1:{server.getsockname()[1]}"
+        done = mien(*words[1:])
     assert done.returncode == 2
     assert "found none of that name" in done.stderr
 

@@ -69,6 +69,12 @@ def test_a_frame_of_images_is_read_whatever_its_type(name: str, tmp_path: Path) 
     assert [fetcher.fetch(one).content for one in listed(frame, tmp_path)] == IMAGES
 
 
+def test_a_frame_whose_only_column_has_any_name_is_listed(tmp_path: Path) -> None:
+    fetcher = Fetcher()
+    assert [fetcher.fetch(one).content for one in listed(pa.table({"photo": IMAGES}), tmp_path)] == IMAGES
+    assert [one.uri for one in listed(pa.table({"where": PATHS}), tmp_path)] == PATHS
+
+
 def test_a_lazy_frame_that_cannot_be_collected_is_refused(tmp_path: Path) -> None:
     pl = pytest.importorskip("polars")
     with pytest.raises(DataError, match="a lazy frame that can be collected"):

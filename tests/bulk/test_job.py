@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ import mien
 from mien.bulk import supervisor
 from mien.bulk.tally import Progress
 from mien.errors import DataError, MienError, MissingExtra, ModelError
+from mien.files import partial_path
 from tests.builders.job_inputs import (
     STUB_COMMAND,
     face_image,
@@ -102,6 +104,36 @@ def test_every_run_reports_removed_inputs_and_counts_their_rows_apart(tmp_path: 
         assert (summary.unlisted, summary.removed, summary.again) == (2, 2, 0)
         assert summary.removed_examples == [str(paths[1]), str(paths[3])]
         assert len(rows_of(tmp_path / "out")) == 4
+
+
+@pytest.mark.slow
+def test_the_error_of_a_tar_that_was_repaired_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    tar = write_tar(tmp_path / "in" / "a.tar", {"0.jpg": jpeg(1), "1.jpg": jpeg(2)})
+    content = tar.read_bytes()
+    tar.write_bytes(content[:700])
+    settings: dict[str, Any] = {"workers": 1, "resume": True}
+    assert (
+        mien.batch(tmp_path / "in", tmp_path / "out", **settings).failed == 2
+    )  # the first image, and the tar
+    tar.write_bytes(content)
+    for processed in (2, 0):
+        summary = mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+        assert (summary.inputs, summary.images, summary.failed, summary.processed) == (2, 2, 0, processed)
+        assert (summary.removed, summary.unlisted, summary.again) == (0, 0, 0)
+    assert [row["member"] for row in rows_of(tmp_path / "out")] == ["0.jpg", "1.jpg"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("stub")
+@pytest.mark.parametrize("content", ["", '{"rows": 9}'])
+def test_a_job_that_was_killed_while_it_wrote_statistics_can_be_resumed(tmp_path: Path, content: str) -> None:
+    touch_images(tmp_path / "in", 2)
+    settings: dict[str, Any] = {"workers": 1, "resume": True}
+    mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+    partial_path(tmp_path / "out" / "_mien" / "stats" / "x.json").write_text(content)
+    summary = mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+    assert (summary.runs, summary.done, summary.again) == (2, 2, 0)
 
 
 @pytest.mark.usefixtures("stub")
@@ -270,10 +302,20 @@ def test_a_missing_model_is_refused_before_anything_is_written(tmp_path: Path) -
 def test_the_engine_ray_without_ray_installed_names_its_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    touch_images(tmp_path / "in", 1)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"\[ray\]"):
-        mien.batch(tmp_path / "in", tmp_path / "out", engine="ray")
+        mien.batch(tmp_path / "typo", tmp_path / "out", engine="ray")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unreachable_cluster_is_reported_before_the_inputs_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = SimpleNamespace(is_initialized=lambda: False)
+    monkeypatch.setattr("mien.bulk.ray_cluster.import_ray", lambda: fake)
+    with pytest.raises(MienError, match=r"Expected a Ray cluster at '127\.0\.0\.1:1', got none"):
+        mien.batch(tmp_path / "typo", tmp_path / "out", engine="ray", address="127.0.0.1:1")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ import pytest
 
 from mien.bulk.job_folder import require_other_than_sources
 from mien.bulk.listing import Lister
+from mien.bulk.locations import Location
+from mien.bulk.remote_listing import remote_files, remote_matches
 from mien.bulk.storage import Storage
 from mien.errors import DataError
 from tests.builders.job_inputs import touch_images, write_tar
@@ -138,3 +140,44 @@ def test_a_password_in_a_list_within_a_list_is_not_stored(tmp_path: Path) -> Non
     (entry,) = Lister().entries([str(tmp_path / "list.txt")])
     assert "expected a URL without a password" in str(entry.error)
     assert "secret" not in str(entry)
+
+
+HIDDEN = ["a.jpg", "b/c.jpg", ".hidden.jpg", "b/.hidden.jpg", ".git/d.jpg"]
+
+
+class Pages:
+    """A bucket in S3 whose listing fits into one page."""
+
+    protocol = ("s3", "s3a")
+
+    def call_s3(self, _method: str, *, Bucket: str, Prefix: str) -> dict[str, Any]:  # noqa: N803 - as in boto3
+        """The answer to a request for a list."""
+        assert Bucket == "bucket"
+        keys = [f".cache/photos/{name}" for name in HIDDEN]
+        found = [{"Key": key, "Size": 1} for key in keys if key.startswith(Prefix)]
+        return {"Contents": found, "IsTruncated": False}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("", ["a.jpg", "c.jpg"]),
+        ("/", ["a.jpg", "c.jpg"]),
+        ("/**/*.jpg", ["a.jpg", "c.jpg"]),
+        ("/*", ["a.jpg", "c.jpg"]),
+        ("/a*", ["a.jpg"]),
+        ("/.hid*", [".hidden.jpg"]),
+    ],
+)
+def test_hidden_files_are_left_out_only_below_the_folder_that_is_listed(
+    source: str, expected: list[str]
+) -> None:
+    put("hidden/.cache/photos", *HIDDEN)
+    assert sorted(names(f"memory://hidden/.cache/photos{source}")) == expected
+    place = Location(Pages(), f"bucket/.cache/photos{source}")
+    if "*" in source:
+        files, folder_of = remote_matches(place)
+        found = [name for name, info in files if folder_of((name, info)) is not None]
+    else:
+        found = [name for name, _ in remote_files(place)]
+    assert sorted(name.rpartition("/")[2] for name in found) == expected

@@ -65,6 +65,15 @@ def test_a_table_of_uris_is_read_by_its_column(tmp_path: Path) -> None:
     assert names(tmp_path / "t.csv", column="where") == ["0000.jpg", "0001.jpg"]
 
 
+def test_rows_of_a_long_table_have_different_numbers(tmp_path: Path) -> None:
+    uris = ["memory://bucket/a.jpg"] * 5000
+    uris[10] = uris[4106] = " "
+    pq.write_table(pa.table({"uri": uris}), tmp_path / "t.parquet")
+    failed = [one for one in Lister().entries([str(tmp_path / "t.parquet")]) if one.error]
+    assert [one.member for one in failed] == ["row 10", "row 4106"]
+    assert len({one.id for one in failed}) == 2
+
+
 def test_a_table_of_bytes_gives_an_input_for_each_row(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": [b"a", b"b"]}), tmp_path / "bytes.parquet")
     hugging = pa.table({"image": [{"bytes": b"a", "path": "a.jpg"}]})
@@ -139,6 +148,18 @@ def test_a_source_without_inputs_is_refused(
         names(source)
 
 
+def test_a_source_without_inputs_is_reported_with_its_own_files_of_other_kinds(tmp_path: Path) -> None:
+    touch_images(tmp_path / "good", 1, "notes.txt")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        DataError, match=r"empty: expected images or videos, found none\. Is the name right\?"
+    ):
+        names(tmp_path / "good", tmp_path / "empty")
+    touch_images(tmp_path / "empty", 0, "a.md")
+    with pytest.raises(DataError, match=r"There are files of other kinds \(1 \.md\)\."):
+        names(tmp_path / "good", tmp_path / "empty")
+
+
 def test_a_file_whose_name_is_not_valid_unicode_is_listed_and_can_be_read(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff.jpg")).write_bytes(b"content")
     (entry,) = Lister().entries([str(tmp_path)])
@@ -168,6 +189,17 @@ def test_a_repeated_input_is_in_the_manifest_once(tmp_path: Path) -> None:
     assert [one.uri for one in manifest.entries()] == [f"/{number}.jpg" for number in range(7)]
     done = np.sort(np.array([Entry("/3.jpg").id, Entry("/5.jpg").id]))
     assert len(list(manifest.entries(without=done))) == 5
+    assert manifest.count_among(done) == 2
+
+
+def test_repeated_inputs_are_found_in_other_files_of_the_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.bulk.manifest._FILE_ROWS", 10)
+    entries = [Entry(f"/{number % 70}.jpg") for number in range(200)]
+    manifest = write_manifest(Storage(str(tmp_path)), "m", entries, Counter())
+    assert (manifest.inputs, manifest.repeated, len(manifest.files())) == (70, 130, 7)
+    assert manifest.ids().tolist() == sorted(one.id for one in entries[:70])
 
 
 def test_a_manifest_without_error_kinds_can_be_read(tmp_path: Path) -> None:
@@ -192,6 +224,20 @@ def test_comparing_manifests_gives_added_changed_and_removed_inputs(tmp_path: Pa
     assert changes.to_dict() == {"added": 1, "changed": 1, "removed": 1}
     assert changes.stale.tolist() == [Entry("/2", size=1).id]
     assert changes.removed_names == {("/3", None)}
+
+
+def test_an_error_of_the_previous_listing_is_dropped_and_not_counted_as_removed(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    damaged = Entry("/a.tar", where="tar", error="/a.tar: it is damaged.")
+    absent = Entry("/b.jpg", error="/b.jpg: no such file.", error_kind="missing")
+    old = write_manifest(storage, "a", [damaged, absent, Entry("/gone.jpg")], Counter())
+    new = write_manifest(
+        storage, "b", [Entry("/a.tar", where="tar", member="0.jpg"), Entry("/b.jpg", size=1)], Counter()
+    )
+    changes = compare(old, new)
+    assert changes.to_dict() == {"added": 1, "changed": 1, "removed": 1}
+    assert changes.stale.tolist() == sorted([damaged.id, absent.id])
+    assert changes.removed_names == {("/gone.jpg", None)}
 
 
 def test_a_manifest_of_another_version_or_with_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ import pytest
 from mien.bulk import parts as parts_module
 from mien.bulk.entries import Entry
 from mien.bulk.output import input_row, rows_to_table
-from mien.bulk.parts import PENDING, ROWS, RUNS, Parts, Run
+from mien.bulk.parts import PENDING, ROWS, RUNS, STATS, Parts, Run
 from mien.bulk.storage import Storage
 from mien.errors import DataError
+from mien.files import partial_path
 
 CLASSES = ("happy", "sad")
 
@@ -218,6 +219,16 @@ def test_partially_written_files_are_removed_and_not_counted(tmp_path: Path) -> 
     again = begin(tmp_path)
     assert not aside.exists()
     assert again.done_ids().tolist() == ids(1)
+
+
+@pytest.mark.parametrize("folder", ["", ROWS, "_mien", PENDING, RUNS, STATS])
+def test_files_that_a_killed_process_has_not_finished_are_removed(tmp_path: Path, folder: str) -> None:
+    begin(tmp_path)
+    aside = partial_path(tmp_path / folder / "x.json")
+    aside.parent.mkdir(exist_ok=True)
+    aside.touch()
+    begin(tmp_path)
+    assert not aside.exists()
 
 
 def test_parts_have_about_the_requested_size(tmp_path: Path) -> None:

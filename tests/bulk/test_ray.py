@@ -7,14 +7,17 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 import mien
+from mien.bulk import ray_engine
 from mien.bulk.tally import Progress
 from mien.errors import MienError
 from tests.builders.job_inputs import rows_of, write_faces
@@ -175,3 +178,36 @@ def test_rows_are_merged_into_parts_while_a_job_runs(
     assert summary.done == len(rows_of(out)) == 165
     assert len({row["id"] for row in rows_of(out)}) == 165
     assert max(during) >= 1
+
+
+def test_an_interrupted_job_ends_in_a_ray_that_the_caller_has_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number, path in enumerate(write_faces(tmp_path / "in", 4)):
+        for copy in range(149):
+            path.with_name(f"{number}-{copy}.jpg").write_bytes(path.read_bytes())
+    ended, pipeline = threading.Event(), ray_engine._pipeline
+
+    def follow(*given: Any) -> None:
+        try:
+            pipeline(*given)
+        finally:
+            ended.set()
+
+    def interrupt(progress: Progress) -> None:
+        if progress.stage == "recognizing" and progress.done:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ray_engine, "_pipeline", follow)
+    settings: dict[str, Any] = {"engine": "ray", "workers": 2, "resume": True}
+    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+    with pytest.raises(KeyboardInterrupt):
+        mien.batch(tmp_path / "in", tmp_path / "out", progress=interrupt, **settings)
+    assert ended.wait(240)
+    committed = sum(pq.read_metadata(path).num_rows for path in tmp_path.glob("out/**/pending/*.parquet"))
+    assert committed < 600
+    summary = mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+    assert summary.done == 600
+    assert 0 < summary.processed <= 600 - committed
+    assert ray.is_initialized()

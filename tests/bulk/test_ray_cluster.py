@@ -12,7 +12,7 @@ import pytest
 from mien.bulk.batch_options import BatchOptions
 from mien.bulk.entries import Entry
 from mien.bulk.parts import Parts
-from mien.bulk.ray_cluster import Pool, pool_of_cluster, start
+from mien.bulk.ray_cluster import Pool, pool_of_cluster, require_cluster, start
 from mien.bulk.ray_engine import Merger, _failure
 from mien.bulk.ray_tasks import store_what_is_left
 from mien.bulk.storage import Storage
@@ -22,9 +22,18 @@ from mien.errors import MienError
 class FakeRay:
     """A cluster with some cores; its `init` notes its arguments."""
 
-    def __init__(self, cores: float = 0, error: Exception | None = None) -> None:
+    def __init__(
+        self, cores: float = 0, error: Exception | None = None, *, is_initialized: bool = False
+    ) -> None:
         self.given: dict[str, Any] = {}
-        self._cores, self._error = cores, error
+        self.stopped = 0
+        self._cores, self._error, self._is_initialized = cores, error, is_initialized
+
+    def is_initialized(self) -> bool:
+        return self._is_initialized
+
+    def shutdown(self) -> None:
+        self.stopped += 1
 
     def init(self, **given: Any) -> None:
         self.given = given
@@ -110,6 +119,36 @@ def test_the_reason_why_ray_cannot_be_reached_or_started_is_reported(
     with pytest.raises(MienError) as told:
         start(FakeRay(error=ConnectionError(message)), BatchOptions(engine="ray", address=address))
     assert expected in str(told.value)
+
+
+def require(fake: FakeRay, monkeypatch: pytest.MonkeyPatch, address: str | None) -> None:
+    monkeypatch.setattr("mien.bulk.ray_cluster.import_ray", lambda: fake)
+    require_cluster(BatchOptions(engine="ray", address=address))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto"])
+def test_a_cluster_that_cannot_be_reached_is_reported_before_a_job(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    with pytest.raises(MienError, match=f"Expected a Ray cluster at '{address}', got none"):
+        require(FakeRay(error=ConnectionError("none")), monkeypatch, address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto"])
+def test_a_cluster_to_which_the_caller_is_connected_is_not_looked_for(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    fake = FakeRay(error=ConnectionError("none"), is_initialized=True)
+    require(fake, monkeypatch, address)
+    assert (fake.given, fake.stopped) == ({}, 0)
+
+
+def test_the_connection_to_look_for_a_cluster_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeRay(cores=4)
+    require(fake, monkeypatch, None)  # it will be started here
+    assert (fake.given, fake.stopped) == ({}, 0)
+    require(fake, monkeypatch, "auto")
+    assert (fake.given["address"], fake.stopped) == ("auto", 1)
 
 
 @pytest.mark.parametrize(("local", "seconds"), [(True, 10.0), (False, 60.0)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +19,7 @@ from mien.bulk.batch_options import BatchOptions
 from mien.bulk.entries import Entry, entries_to_table
 from mien.bulk.output import POINTS, SIDES, input_row, rows_to_table
 from mien.bulk.parts import PENDING, Parts
-from mien.bulk.ray_stages import Fetch, Recognize, RowsSink
+from mien.bulk.ray_stages import Fetch, Recognize, Reports, RowsSink
 from mien.bulk.storage import Storage
 from mien.errors import MienError
 from tests.builders.job_inputs import FETCHER, SPEC, STUB_COMMAND
@@ -41,6 +43,33 @@ def rows() -> list[dict[str, Any]]:
         input_row(Entry(f"/{number}.jpg"), width=7, height=8, frames=1, faces=some)
         for number, some in enumerate(faces)
     ]
+
+
+class GoneError(Exception):
+    """The actor has gone."""
+
+
+@pytest.fixture
+def _ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray whose remote functions answer at once."""
+
+    def get(answer: Any, **_options: Any) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    fake = SimpleNamespace(get=get, exceptions=SimpleNamespace(RayError=GoneError))
+    monkeypatch.setitem(sys.modules, "ray", fake)
+
+
+def reports(told: list[Any], stopped: bool | Exception = False) -> Any:
+    """An actor that notes the reports it receives."""
+
+    def add(*report: Any) -> bool | Exception:
+        told.append(report)
+        return stopped
+
+    return SimpleNamespace(add=SimpleNamespace(remote=add), stopped=SimpleNamespace(remote=lambda: stopped))
 
 
 @pytest.mark.parametrize(("workers", "cores", "expected"), [(0, 4, 0), (1, 4, 1), (100, 4, 4)])
@@ -68,15 +97,59 @@ def test_a_write_task_commits_all_rows_of_its_inputs(tmp_path: Path, *, flat: bo
     assert len(parts.done_ids()) == 3
 
 
+def recognize_nothing(monkeypatch: pytest.MonkeyPatch, actor: Any) -> Callable[[], pa.Table]:
+    """Call `Recognize` with a batch, without a worker."""
+    recognize = Recognize(SAME_VERSION, FETCHER, CLASSES, BatchOptions(), actor)
+    monkeypatch.setattr(recognize._supervisor, "run", lambda _inputs, _take: None)
+    (batch,) = Fetch(FETCHER)(entries_to_table([Entry("/a.jpg", error="no")]))
+    return lambda: recognize(batch)
+
+
+@pytest.mark.usefixtures("_ray")
+def test_a_job_that_its_driver_has_given_up_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    recognize = recognize_nothing(monkeypatch, reports(told, stopped=True))
+    recognize()
+    with pytest.raises(MienError, match="got one that was stopped"):
+        recognize()
+    assert len(told) == 1
+    parts = Parts.begin(Storage(str(tmp_path)), 10**6, {})
+    sink = RowsSink(parts, 16, None, reports(told, stopped=True))
+    with pytest.raises(MienError, match="got one that was stopped"):
+        sink.write([rows_to_table(rows(), CLASSES, flat=False)], SimpleNamespace(task_idx=0))
+    assert not len(parts.done_ids())
+
+
+@pytest.mark.usefixtures("_ray")
+def test_a_job_goes_on_when_the_actor_for_its_counts_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = reports([], stopped=GoneError())
+    recognize = recognize_nothing(monkeypatch, gone)
+    assert recognize().num_rows == recognize().num_rows == 0
+    parts = Parts.begin(Storage(str(tmp_path)), 10**6, {})
+    sink = RowsSink(parts, 16, None, gone)
+    sink.write([rows_to_table(rows(), CLASSES, flat=False)], SimpleNamespace(task_idx=0))
+    assert len(parts.done_ids()) == 3
+
+
+def test_the_actor_tells_workers_that_the_driver_has_given_up() -> None:
+    actor = Reports()
+    assert (actor.add("machine 1", 16), actor.stopped()) == (False, False)
+    actor.stop()
+    assert (actor.add("machine 1", 16), actor.stopped()) == (True, True)
+    assert len(actor.take()) == 2
+
+
+@pytest.mark.usefixtures("_ray")
 def test_recognize_returns_one_row_per_input_as_ray_may_split_between_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "COMMAND", STUB_COMMAND)
     (tmp_path / "a.jpg").write_bytes(b"x")
     told: list[Any] = []
-    reports = SimpleNamespace(add=SimpleNamespace(remote=lambda *report: told.append(report)))
     (batch,) = Fetch(FETCHER)(entries_to_table([Entry(str(tmp_path / "a.jpg"))]))
-    recognize = Recognize(SAME_VERSION, FETCHER, CLASSES, BatchOptions(flat=True), reports)
+    recognize = Recognize(SAME_VERSION, FETCHER, CLASSES, BatchOptions(flat=True), reports(told))
     try:
         table = recognize(batch)
     finally:
@@ -89,16 +162,14 @@ def test_recognize_returns_one_row_per_input_as_ray_may_split_between_rows(
     assert started < ended
 
 
+@pytest.mark.usefixtures("_ray")
 def test_the_time_between_two_batches_is_the_wait_for_fetched_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
-    reports = SimpleNamespace(add=SimpleNamespace(remote=lambda *report: told.append(report)))
-    recognize = Recognize(SAME_VERSION, FETCHER, CLASSES, BatchOptions(), reports)
-    monkeypatch.setattr(recognize._supervisor, "run", lambda _inputs, _take: None)
+    recognize = recognize_nothing(monkeypatch, reports(told))
     clock = iter([10.0, 11.0, 14.0, 15.0])
     monkeypatch.setattr("mien.bulk.ray_stages.time.time", lambda: next(clock))
-    (batch,) = Fetch(FETCHER)(entries_to_table([Entry("/a.jpg", error="no")]))
-    recognize(batch)
-    recognize(batch)
+    recognize()
+    recognize()
     assert [(report[3], report[4]) for report in told] == [
         ({"fetch": 0.0}, (10.0, 11.0)),
         ({"fetch": 3.0}, (14.0, 15.0)),

@@ -17,6 +17,7 @@ from mien.bulk.locations import _open, locate
 from mien.bulk.parts import Parts
 from mien.bulk.storage import Storage, encode_table
 from mien.errors import DataError
+from mien.files import partial_path
 
 
 class Keeping(MemoryFileSystem):
@@ -101,6 +102,16 @@ def test_a_newer_run_and_rows_of_workers_are_seen_despite_cached_listings() -> N
     write_elsewhere("/bucket/out/_mien/runs/0001-ffffffff.json", b"{}")
     with pytest.raises(DataError, match="another process works on this job"):
         parts.require_latest()
+
+
+def test_temporary_files_are_no_documents(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    assert storage.documents("notes") == []
+    storage.write_json("notes/b.json", {})
+    storage.write_json("notes/a.json", {})
+    storage.write("notes/c.txt", b"")
+    partial_path(tmp_path / "notes" / "d.json").touch()
+    assert storage.documents("notes") == ["a.json", "b.json"]
 
 
 def test_listing_caches_are_turned_off_where_the_file_system_accepts_the_option() -> None:

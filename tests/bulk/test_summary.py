@@ -13,10 +13,12 @@ from mien.bulk.entries import Entry
 from mien.bulk.manifest import Changes
 from mien.bulk.outdated import failed_ids
 from mien.bulk.output import failed_row, input_row, rows_to_table, set_aside
-from mien.bulk.parts import Parts
+from mien.bulk.parts import RUNS, STATS, Parts
 from mien.bulk.storage import Storage
 from mien.bulk.summary import BatchSummary, summarize
+from mien.bulk.summary_page import to_html
 from mien.bulk.tally import Tally
+from mien.files import partial_path
 
 
 def summary_of(folder: Path, rows: list[dict[str, Any]], *, flat: bool) -> BatchSummary:
@@ -28,7 +30,7 @@ def summary_of(folder: Path, rows: list[dict[str, Any]], *, flat: bool) -> Batch
 def listing(ids: list[int]) -> Any:
     """A manifest of inputs with some ids."""
     return SimpleNamespace(
-        inputs=len(ids), repeated=0, passed_over={}, ids=lambda: np.array(ids, dtype=np.int64)
+        inputs=len(ids), repeated=0, passed_over={}, ids=lambda: np.sort(np.array(ids, dtype=np.int64))
     )
 
 
@@ -68,3 +70,30 @@ def test_the_rows_of_removed_failed_inputs_are_kept_when_failed_inputs_are_retri
     assert failed_ids(parts, listing([rows[0]["id"], rows[2]["id"]])).tolist() == sorted(
         [rows[0]["id"], rows[2]["id"]]
     )
+
+
+@pytest.mark.parametrize("content", ["", '{"rows": 7, "accepted": []}'])
+def test_files_of_runs_that_a_killed_process_has_not_finished_do_not_count(
+    tmp_path: Path, content: str
+) -> None:
+    parts = Parts.begin(Storage(str(tmp_path)), 10**6, {})
+    rows = [input_row(Entry("/0.jpg"))]
+    parts.commit(rows_to_table(rows, ("happy", "sad"), flat=False))
+    parts.storage.write_json(f"{STATS}/{parts.run.name}.json", {"rows": 1})
+    for folder in (STATS, RUNS):
+        partial_path(tmp_path / folder / "x.json").write_text(content)
+    parts.require_latest()
+    summary = summarize(parts, listing([rows[0]["id"]]), Tally(1, 0), None, flat=False)
+    assert (summary.runs, summary.again) == (1, 0)
+
+
+def test_the_time_of_listing_is_told_apart_from_that_of_processing(tmp_path: Path) -> None:
+    parts = Parts.begin(Storage(str(tmp_path)), 10**6, {})
+    tally = Tally(1, 0, listing=75.0)
+    tally.add("process 1", 1, {}, {"decode": 0.1})
+    summary = summarize(parts, listing([]), tally, None, flat=False)
+    assert summary.listing_seconds == 75.0
+    assert summary.seconds < 75.0
+    page = to_html(summary)
+    assert "<dt>Seconds of listing</dt><dd>75</dd>" in page
+    assert "<dt>Seconds after listing</dt>" in page

@@ -45,3 +45,9 @@ def test_latency_is_counted_apart_from_the_stages() -> None:
     told = tally.to_dict()
     assert set(told["stages"]) == set(STAGES)
     assert (told["stages"]["fetch"], told["latency"]) == (0.1, 5.0)
+
+
+def test_the_time_before_processing_is_noted_apart() -> None:
+    tally = Tally(2, 0, listing=7.5)
+    assert tally.to_dict()["listing"] == 7.5
+    assert tally.to_dict()["seconds"] < 7.5

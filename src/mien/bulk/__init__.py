@@ -2,7 +2,7 @@
 
 `batch` is the Python entry point, `mien batch` the command. The modules, in the order in which data flow through them:
 
-    listing, container_inputs   expand sources: files, folders, globs, tars, tables, URLs
+    listing, container_inputs   expand sources: files, folders, globs, tars, tables, URLs; several tars at once
     manifest                    store the list of inputs before processing starts
     fetching                    read the bytes of an input, with retries
     recognizing                 process one input into one row

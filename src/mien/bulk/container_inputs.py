@@ -8,16 +8,16 @@ import os
 import re
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from mien.bulk.entries import Entry
+from mien.bulk.input_kinds import kind_of_name, suffix_of
 from mien.bulk.listing_ahead import in_order
-from mien.bulk.locations import kind_of_error, locate, why
-from mien.bulk.retries import with_retries
+from mien.bulk.listing_errors import ends_the_listing
+from mien.bulk.locations import kind_of_error, why
+from mien.bulk.retried_files import open_retried
 from mien.errors import DataError, MissingExtra
-from mien.images import IMAGE_SUFFIXES
 from mien.quoting import quoted, quoted_path
-from mien.recognition.video import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -25,12 +25,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-PLAIN_TAR = frozenset({".tar"})
-PARQUET = ".parquet"
 ETAG_COLUMN = "mien.etag"
 """Column of a stored data frame with a hash of each image."""
 
-_PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _COLUMN_NAMES = (
     "uri",
     "url",
@@ -47,40 +44,17 @@ _COLUMN_NAMES = (
 """Column names that are tried, in this order, if no column is given."""
 
 _BLOCK = 256 * 1024
-"""Block size in bytes for reading a tar in an object store; it covers the headers of small members."""
-
-
-def kind_of_name(name: str) -> Literal["image", "video"] | None:
-    """Return the kind of a file by its extension; `None` if it is neither an image nor a video."""
-    for part in (name.partition("?")[0], name):  # a URL with a query, or a file with a ? in its name
-        suffix = os.path.splitext(part)[1].lower()  # noqa: PTH122
-        if suffix in IMAGE_SUFFIXES:
-            return "image"
-        if suffix in VIDEO_SUFFIXES:
-            return "video"
-    return None
-
-
-def is_packed_tar(name: str) -> bool:
-    """Return whether a file name is that of a compressed tar."""
-    return bool(_PACKED_TAR.search(name))
-
-
-def open_file(uri: str, storage_options: dict[str, Any], block: int = _BLOCK) -> Any:
-    """Open a file, local or in an object store, for random access reads."""
-    place = locate(uri, storage_options)
-    if place.filesystem is None:
-        return Path(place.path).open("rb")
-    return with_retries(
-        lambda: place.filesystem.open(place.path, "rb", block_size=block, cache_type="readahead")
-    )
+"""Block size in bytes for reading a tar or list in an object store; it covers the headers of small members."""
 
 
 def entries_of_tar(tar: Entry, storage_options: dict[str, Any], passed_over: Counter[str]) -> Iterator[Entry]:
     """Yield the images and videos of a tar with their offsets; a damaged tar ends with an entry that has an error."""
     count = 0
     try:
-        with open_file(tar.uri, storage_options) as file, tarfile.open(fileobj=file, mode="r:") as members:
+        with (
+            open_retried(tar.uri, storage_options, _BLOCK) as file,
+            tarfile.open(fileobj=file, mode="r:") as members,
+        ):
             for member in members:
                 members.members.clear()  # type: ignore[attr-defined] # it would keep every header
                 if not member.isreg() or os.path.basename(member.name).startswith("."):  # noqa: PTH119
@@ -94,20 +68,37 @@ def entries_of_tar(tar: Entry, storage_options: dict[str, Any], passed_over: Cou
                 yield Entry(
                     tar.uri, kind, "tar", member.offset_data, member.size, tar.size, tar.etag, member=name
                 )
-            file.seek(members.offset)
-            end = file.read(tarfile.BLOCKSIZE)
-            if end.strip(b"\0") or len(end) not in {
-                0,
-                tarfile.BLOCKSIZE,
-            }:  # tarfile stops here without an error
-                raise tarfile.ReadError("what follows is no member")
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        reason = why(error) if isinstance(error, OSError) else f"it is damaged or no tar ({str(error)[:80]})"
-        yield Entry(
-            tar.uri, where="tar", size=tar.size, etag=tar.etag,
-            error=f"{quoted_path(tar.uri)}: {reason}; {count:,} of its images and videos were found before.",
-            error_kind=kind_of_error(error) if isinstance(error, OSError) else "unreadable",
-        )  # fmt: skip
+            _require_end(file, members.offset)
+    except Exception as error:
+        if ends_the_listing(error):
+            raise
+        yield _failed_tar(tar, error, count)
+
+
+def _require_end(file: Any, offset: int) -> None:
+    """Check that a tar ends where tarfile has stopped: at something that is no member, it stops without an error.
+
+    Raises:
+        ReadError: it goes on.
+    """
+    file.seek(offset)
+    end = file.read(tarfile.BLOCKSIZE)
+    if end.strip(b"\0") or len(end) not in {0, tarfile.BLOCKSIZE}:
+        raise tarfile.ReadError("what follows is no member")
+
+
+def _failed_tar(tar: Entry, error: Exception, count: int) -> Entry:
+    """Return the input that stands for the rest of a tar that cannot be read or is damaged."""
+    if isinstance(error, DataError | OSError):
+        cause = error.__cause__ if isinstance(error, DataError) and error.__cause__ else error
+        reason, kind = why(cause), kind_of_error(cause)
+    else:
+        reason, kind = f"it is damaged or no tar ({str(error)[:80]})", "unreadable"
+    return Entry(
+        tar.uri, where="tar", size=tar.size, etag=tar.etag,
+        error=f"{quoted_path(tar.uri)}: {reason}; {count:,} of its images and videos were found before.",
+        error_kind=kind,
+    )  # fmt: skip
 
 
 def entries_of_parquet(
@@ -119,7 +110,7 @@ def entries_of_parquet(
     """Yield the inputs of a Parquet file: URIs from a text column, or images from a bytes column.
 
     Raises:
-        DataError: the file is damaged or has no such column.
+        DataError: the file is damaged, cannot be read or has no such column.
         MissingExtra: pyarrow is not installed.
     """
     try:
@@ -127,9 +118,11 @@ def entries_of_parquet(
         import pyarrow.parquet as pq
     except ImportError as error:
         raise MissingExtra("pyarrow", "batch") from error
-    with open_file(table.uri, storage_options, 4 * 2**20) as file:
+    with open_retried(table.uri, storage_options, 4 * 2**20) as file:
         try:
             opened = pq.ParquetFile(file)
+        except DataError:  # it cannot be read
+            raise
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DataError(
                 f"{quoted_path(table.uri)}: expected a Parquet file, got a damaged or other file."
@@ -138,9 +131,13 @@ def entries_of_parquet(
         if not is_text(opened.schema_arrow.field(name).type):
             yield from _values(table, name, opened)
             return
-        for batch in opened.iter_batches(batch_size=4096, columns=[name]):
-            texts = batch.column(0).to_pylist()
-            yield from in_order(_listed(text, table, expand, f"row {row}") for row, text in enumerate(texts))
+        texts = enumerate(_texts(opened, name))
+        yield from in_order(_listed(text, table, expand, f"row {row}") for row, text in texts)
+
+
+def _texts(opened: Any, column: str) -> Iterator[str | None]:
+    for batch in opened.iter_batches(batch_size=4096, columns=[column]):
+        yield from batch.column(0).to_pylist()
 
 
 def _values(table: Entry, column: str, opened: Any) -> Iterator[Entry]:
@@ -177,15 +174,15 @@ def entries_of_list(
     """Yield the inputs of a text file, one per line, or of a column of a CSV table.
 
     Raises:
-        DataError: the file is not UTF-8 text, or the table is damaged or has no such column.
+        DataError: the file cannot be read or is not UTF-8 text, or the table is damaged or has no such column.
     """
     with (
-        open_file(listed.uri, storage_options) as file,
+        open_retried(listed.uri, storage_options, _BLOCK) as file,
         io.TextIOWrapper(file, "utf-8-sig", newline="") as text,
     ):
         try:
-            if listed.uri.lower().endswith((".csv", ".tsv")):
-                separator = "\t" if listed.uri.lower().endswith(".tsv") else ","
+            if (suffix := suffix_of(listed.uri)) in {".csv", ".tsv"}:
+                separator = "\t" if suffix == ".tsv" else ","
                 rows = csv.DictReader(text, delimiter=separator)
                 name = choose_column(list(rows.fieldnames or ()), column, listed.uri)
                 yield from in_order(
@@ -205,12 +202,14 @@ def entries_of_list(
 
 
 def find_column(schema: pa.Schema, wanted: str | None, where: str) -> str:
-    """Return the column of a table that holds the inputs.
+    """Return the column of a table that holds the inputs; the hashes of a stored data frame never do.
 
     Raises:
         DataError: there is no such column, it holds neither text nor bytes, or it cannot be detected.
     """
-    usable = [one.name for one in schema if is_text(one.type) or is_bytes(one.type)]
+    usable = [
+        one.name for one in schema if one.name != ETAG_COLUMN and (is_text(one.type) or is_bytes(one.type))
+    ]
     if wanted is not None and wanted in schema.names and wanted not in usable:
         raise DataError(
             f"{quoted_path(where)}: expected the column {quoted(wanted)} to hold URIs or image bytes, "

@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from mien.bulk.input_kinds import suffix_of
 from mien.bulk.locations import kind_of_error, locate, why
-from mien.bulk.remote_reads import TooManyBytesError, read_range, read_whole, seconds_for
+from mien.bulk.remote_reads import TooManyBytesError, open_file, read_range, read_whole, seconds_for
 from mien.bulk.retries import TRIES, with_deadline, with_retries
 from mien.bulk.table_values import ColumnReader
 
@@ -156,7 +157,7 @@ class Fetcher:
         if content is None and place.filesystem is None and entry.where == "file":
             yield place.path
             return
-        suffix = Path((entry.member or entry.uri).partition("?")[0]).suffix[:10]
+        suffix = suffix_of(entry.member or entry.uri)[:10]
         # A folder, because on Windows a decoder cannot open a temporary file that is open here. A copy that the
         # decoder still holds open is left to the system's cleanup of temporary files.
         with TemporaryDirectory(prefix="mien-", ignore_cleanup_errors=True) as folder:
@@ -172,8 +173,6 @@ class Fetcher:
             yield str(copy)
 
     def _copy_range(self, entry: Entry, copy: Path, beat: Callable[[], None]) -> None:
-        from mien.bulk.container_inputs import open_file
-
         with copy.open("wb") as out, open_file(entry.uri, self.storage_options, 4 * 2**20) as file:
             file.seek(entry.offset)
             left = entry.length

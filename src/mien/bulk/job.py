@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,9 @@ from mien.bulk.job_folder import (
 from mien.bulk.listing import Lister
 from mien.bulk.local_engine import Work, run_local
 from mien.bulk.locations import local_path, require_no_password, uri_of_path
-from mien.bulk.manifest import Changes, Manifest, compare, is_among, open_manifest, write_manifest
+from mien.bulk.manifest import Changes, Manifest, compare, open_manifest, write_manifest
 from mien.bulk.outdated import failed_ids, remove_outdated, replaced_ids
-from mien.bulk.parts import Parts
+from mien.bulk.parts import STATS, Parts
 from mien.bulk.storage import Storage
 from mien.bulk.summary import BatchSummary, summarize
 from mien.bulk.supervisor import Attempts
@@ -42,11 +42,8 @@ if TYPE_CHECKING:
     from mien.bulk.model_spec import ModelSpec
 
 _ATTEMPTS = "_mien/attempts.json"
-_STATS = "_mien/stats"
 _TELL_SECONDS = 0.2
 _LOCAL_STATS_SECONDS, _REMOTE_STATS_SECONDS = 0.5, 30.0
-
-Tell = "Callable[[Progress], None]"
 
 
 def batch(
@@ -84,7 +81,7 @@ def batch(
         DataError: a setting is invalid, a source has no inputs, or the output folder holds another job or other files.
         ModelError: the model cannot be loaded.
         MissingExtra: a required package is not installed.
-        MienError: workers cannot be started, or rows are missing at the end.
+        MienError: workers cannot be started, the Ray cluster cannot be reached, or rows are missing at the end.
     """
     _require_packages()
     options = _options(options, settings)
@@ -93,6 +90,10 @@ def batch(
     tell = progress or (lambda _progress: None)
     require_own_folder(storage)
     require_other_than_sources(storage, sources)
+    if options.engine == "ray":
+        from mien.bulk.ray_cluster import require_cluster
+
+        require_cluster(options)
     with locked(storage):
         job = _Job(storage, options, spec, tuple(classes), tell)
         return job.run(_sources(sources, storage, options), resume=resume, retry_failed=retry_failed)
@@ -110,6 +111,7 @@ class _Job:
 
     def run(self, sources: Sequence[str], *, resume: bool, retry_failed: bool) -> BatchSummary:
         """List the inputs, recognize them and write the summary."""
+        began = time.monotonic()
         wanted = {"sources": list(sources), "options": self.options.identity(self.spec)}
         before = open_job(self.storage, wanted, self.spec.version, resume=resume)
         manifest, changes = self._list(sources, before)
@@ -126,8 +128,8 @@ class _Job:
             )  # first: after a kill between the two calls, the next run drops the same rows
             dropped += parts.drop(failed)
         done = parts.done_ids()
-        finished = int(is_among(manifest.ids(), done).sum())
-        tally = Tally(manifest.inputs, finished, dropped=dropped)
+        finished = manifest.count_among(done)
+        tally = Tally(manifest.inputs, finished, dropped=dropped, listing=time.monotonic() - began)
         if finished < manifest.inputs:
             self._recognize(manifest, done, parts, tally)
         self.tell(tally.progress("finishing"))
@@ -151,13 +153,14 @@ class _Job:
         lister = Lister(self.options.column, self.options.storage_options, self.storage.place)
         folder = f"_mien/manifest-{number:04d}"
         self.tell(Progress("listing", 0, 0))
-        manifest = write_manifest(
-            self.storage,
-            folder,
-            lister.entries(sources),
-            lister.passed_over,
-            lambda count: self.tell(Progress("listing", count, 0)),
-        )
+        with closing(lister.entries(sources)) as entries:
+            manifest = write_manifest(
+                self.storage,
+                folder,
+                entries,
+                lister.passed_over,
+                lambda count: self.tell(Progress("listing", count, 0)),
+            )
         return manifest, compare(old, manifest) if old else None
 
     def _begin(self) -> Parts:
@@ -208,7 +211,7 @@ class _Job:
         self._note(parts, tally)
 
     def _note(self, parts: Parts, tally: Tally) -> None:
-        self.storage.write_json(f"{_STATS}/{parts.run.name}.json", tally.to_dict())
+        self.storage.write_json(f"{STATS}/{parts.run.name}.json", tally.to_dict())
 
 
 class _Teller:
@@ -228,7 +231,7 @@ class _Teller:
             self._tell(self._tally.progress())
         if now - self._noted >= self._every:
             self._noted = now
-            self._storage.write_json(f"{_STATS}/{self._name}.json", self._tally.to_dict())
+            self._storage.write_json(f"{STATS}/{self._name}.json", self._tally.to_dict())
 
 
 def _options(options: BatchOptions | None, settings: dict[str, Any]) -> BatchOptions:

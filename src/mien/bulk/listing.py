@@ -7,21 +7,22 @@ import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from pathlib import Path
 from stat import S_ISDIR
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from mien.bulk.container_inputs import (
+from mien.bulk.container_inputs import entries_of_list, entries_of_parquet, entries_of_tar
+from mien.bulk.entries import Entry
+from mien.bulk.input_kinds import (
+    CONTAINERS,
+    LISTS,
     PARQUET,
     PLAIN_TAR,
-    entries_of_list,
-    entries_of_parquet,
-    entries_of_tar,
+    is_http,
     is_packed_tar,
     kind_of_name,
+    suffix_of,
+    without_query,
 )
-from mien.bulk.entries import Entry
 from mien.bulk.listing_ahead import Ahead, in_order
 from mien.bulk.listing_errors import hint, or_failed, or_refused, refused_packed
 from mien.bulk.local_listing import MAGIC, any_match, entry_of, file_entry, walk
@@ -37,17 +38,13 @@ from mien.bulk.locations import (
     why,
 )
 from mien.bulk.remote_listing import path_on_this_machine, remote_entry, remote_files, remote_matches
+from mien.bulk.remote_reads import info_of
 from mien.bulk.retries import TRIES, with_retries
 from mien.errors import DataError
 from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv"})
-"""Extensions of files that list inputs."""
-
-_CONTAINERS = PLAIN_TAR | {PARQUET}
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
 
 @dataclass
@@ -67,55 +64,49 @@ class Lister:
     passed_over: Counter[str] = field(default_factory=Counter)
     _open_lists: list[str] = field(default_factory=list)
     _left_out: str | None = None
-    _stop: Event | None = None
-    """Ends the threads that list tars in advance; `None` in such a thread, which lists what it finds itself."""
+    _is_ahead: bool = False
+    """Whether this one lists a tar in advance, in a thread that lists what it finds itself."""
 
     def __post_init__(self) -> None:
         path = path_on_this_machine(self.leave_out)
         self._left_out = os.path.realpath(path) if path is not None else None
 
-    def entries(self, sources: Iterable[str | os.PathLike[str]]) -> Iterator[Entry]:
+    def entries(self, sources: Iterable[str | os.PathLike[str]]) -> Generator[Entry, None, None]:
         """Yield the inputs of all sources, in order; an input that is named twice is yielded twice.
+
+        Closing the generator early ends the threads that list in advance.
 
         Raises:
             DataError: a source has no inputs or cannot be listed.
             MissingExtra: the package for a URL scheme is not installed.
         """
-        self._stop = Event()
-        try:
-            yield from in_order(self._source(source) for source in sources)
-        finally:
-            self._stop.set()
+        yield from in_order(self._source(source) for source in sources)
 
     def _source(self, source: str | os.PathLike[str]) -> Iterator[Entry]:
         if not isinstance(source, str | os.PathLike) or not str(source).strip():
             raise DataError(f"Expected a path, a glob or a URL as a source, got {quoted(source)}.")
         uri = os.fspath(source)
         path = local_path(uri)
-        expand, what = (Lister._remote, uri) if path is None else (Lister._local, path)
-        is_tar = os.path.splitext(uri)[1].lower() in PLAIN_TAR  # noqa: PTH122
-        return or_refused(uri, self._ahead(expand, what) if is_tar else expand(self, what), self._others)
+        if path is None:
+            found = self._url(uri)
+        elif suffix_of(path) in PLAIN_TAR and os.path.isfile(path):  # noqa: PTH113 - any name
+            found = self._ahead(Lister._local, path)
+        else:
+            found = self._local(path)
+        return or_refused(uri, found, self.passed_over)
+
+    def _url(self, uri: str) -> Iterator[Entry]:
+        """Expand a URL; that of a tar in a thread, but not a glob of tars, each of which has a thread of its own."""
+        if suffix_of(uri) in PLAIN_TAR and not _may_be_glob(uri):
+            return self._ahead(Lister._remote, uri)
+        return self._remote(uri)
 
     def _ahead(self, expand: Callable[[Lister, Any], Iterator[Entry]], what: Any) -> Iterator[Entry]:
         """Expand something with a lister of its own in a thread, which starts at once."""
-        if self._stop is None:
+        if self._is_ahead:
             return expand(self, what)
-        other = replace(self, passed_over=Counter(), _open_lists=[*self._open_lists], _stop=None)
-        ahead = Ahead(lambda: expand(other, what), self._stop)
-
-        def entries() -> Iterator[Entry]:
-            try:
-                yield from ahead
-            finally:
-                self.passed_over.update(other.passed_over)
-
-        return entries()
-
-    def _others(self) -> str:
-        named = ", ".join(
-            f"{n:,} {suffix or 'without an ending'}" for suffix, n in self.passed_over.most_common(3)
-        )
-        return f" There are files of other kinds ({named})." if named else " Is the name right?"
+        other = replace(self, passed_over=Counter(), _open_lists=[*self._open_lists], _is_ahead=True)
+        return Ahead(lambda: expand(other, what), lambda: self.passed_over.update(other.passed_over))
 
     def _local(self, path: str) -> Iterator[Entry]:
         if os.path.isdir(path):  # noqa: PTH112 - any name
@@ -137,7 +128,7 @@ class Lister:
     def _globbed(self, name: str, pattern: str) -> Iterator[Entry]:
         if os.path.isdir(name):  # noqa: PTH112
             return self._folder(name) if "**" not in pattern and not self._is_left_out(name) else iter(())
-        of_a_job = name.endswith(PARQUET) and self._is_left_out(name)
+        of_a_job = suffix_of(name) == PARQUET and self._is_left_out(name)
         if of_a_job or not os.path.isfile(name) or not self._is_input(name):  # noqa: PTH113
             return iter(())
         return self._named(uri_of_path(name), os.stat(name))  # noqa: PTH116
@@ -152,11 +143,11 @@ class Lister:
             if isinstance(item, Entry):
                 yield item
                 continue
-            suffix = os.path.splitext(item.name)[1].lower()  # noqa: PTH122
+            suffix = suffix_of(item.name)
             if kind := kind_of_name(item.name):
                 count += 1
                 yield entry_of(item, kind)
-            elif suffix in _CONTAINERS and os.path.isfile(item.path):  # noqa: PTH113 - any name
+            elif suffix in CONTAINERS and os.path.isfile(item.path):  # noqa: PTH113 - any name
                 held.append(file_entry(uri_of_path(item.path), "image", item.stat()))
             else:
                 is_folder = os.path.isdir(item.path)  # noqa: PTH112 - unlike item.is_dir, of a link in a circle, too
@@ -166,13 +157,13 @@ class Lister:
     def _held(self, held: list[Entry], count: int) -> Iterator[Entry]:
         """Expand the tars and Parquet files of a folder, only if it contains no images or videos."""
         if count:
-            self.passed_over.update(Path(one.uri).suffix for one in held)
+            self.passed_over.update(suffix_of(one.uri) for one in held)
         else:
             yield from in_order(map(self._opened, held))
 
     def _is_input(self, name: str) -> bool:
-        suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
-        good = bool(kind_of_name(name)) or suffix in _CONTAINERS
+        suffix = suffix_of(name)
+        good = bool(kind_of_name(name)) or suffix in CONTAINERS
         if not good:
             self.passed_over[suffix] += 1
         return good
@@ -182,7 +173,7 @@ class Lister:
 
     def _opened(self, entry: Entry) -> Iterator[Entry]:
         """Expand a tar, Parquet file or list; yield any other file itself."""
-        suffix = os.path.splitext(entry.uri)[1].lower()  # noqa: PTH122
+        suffix = suffix_of(entry.uri)
         if is_packed_tar(entry.uri):
             return refused_packed(entry.uri)
         if suffix in PLAIN_TAR:
@@ -219,18 +210,9 @@ class Lister:
         if local_path(text) is not None:
             return self._local_item(text, str(local_path(text)), base)
         require_no_password(text)
-        name = text.partition("?")[0]
-        is_http = str(scheme_of(text)).startswith("http")
-        suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
-        if (
-            name.endswith("/")
-            or suffix in _CONTAINERS | LISTS
-            or is_packed_tar(name)
-            or (not is_http and MAGIC.search(text))
-        ):
-            found = self._ahead(Lister._remote, text) if suffix in PLAIN_TAR else self._remote(text)
-
-            return or_failed(text, text, found)
+        is_container = suffix_of(text) in CONTAINERS | LISTS or is_packed_tar(text)
+        if is_container or without_query(text).endswith("/") or _may_be_glob(text):
+            return or_failed(text, text, self._url(text))
         return iter((Entry(text, kind_of_name(text) or "image"),))  # without a request for each of millions
 
     def _local_item(self, text: str, path: str, base: str) -> Iterator[Entry]:
@@ -258,9 +240,9 @@ class Lister:
 
     def _remote(self, uri: str) -> Iterator[Entry]:
         place = locate(uri, self.storage_options)
-        is_glob = bool(MAGIC.search(place.path)) and not str(scheme_of(uri)).startswith("http")
+        is_glob = bool(MAGIC.search(place.path)) and not is_http(uri)
         try:  # a name may contain the characters of a glob
-            info = with_retries(lambda: place.filesystem.info(place.path), tries=2 if is_glob else TRIES)
+            info = with_retries(lambda: info_of(place.filesystem, place.path), tries=2 if is_glob else TRIES)
         except Exception as error:
             if is_glob:
                 yield from self._remote_glob(place, uri)
@@ -280,10 +262,10 @@ class Lister:
             if kind := kind_of_name(name):
                 count += 1
                 yield remote_entry(url_in(place, uri, name), kind, item)
-            elif Path(name).suffix.lower() in _CONTAINERS:
+            elif suffix_of(name) in CONTAINERS:
                 held.append(remote_entry(url_in(place, uri, name), "image", item))
             else:
-                self.passed_over[Path(name).suffix.lower()] += 1
+                self.passed_over[suffix_of(name)] += 1
         yield from self._held(held, count)
 
     def _remote_glob(self, place: Location, uri: str) -> Iterator[Entry]:
@@ -298,3 +280,8 @@ class Lister:
                     self._opened(remote_entry(url_in(place, uri, name), kind_of_name(name) or "image", item))
                     for name, item in inputs
                 )
+
+
+def _may_be_glob(uri: str) -> bool:
+    """Return whether a URL has the characters of a glob; in that of a web server, they have another meaning."""
+    return bool(MAGIC.search(uri)) and not is_http(uri)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
 from itertools import islice
 from queue import Empty, Full, Queue
 from typing import TYPE_CHECKING
@@ -33,23 +34,54 @@ _SECONDS = 0.1
 def in_order(expansions: Iterable[Iterator[Entry]]) -> Iterator[Entry]:
     """Yield the entries of all expansions in their order, taking up to `AT_ONCE` expansions in advance.
 
-    An exception of `expansions` itself is raised after the entries of those before it.
+    An exception of `expansions` itself is raised after the entries of those before it. Expansions that are not used up,
+    because another one failed or the caller stopped, are closed.
     """
     waiting: deque[Iterator[Entry]] = deque()
     rest, failure = iter(expansions), None
-    while True:
-        try:
-            expansion = None if failure else next(rest, None)
-        except Exception as error:  # noqa: BLE001 - raised below
-            expansion, failure = None, error
-        if expansion is not None:
-            waiting.append(expansion)
-        if waiting and (expansion is None or len(waiting) == AT_ONCE):
-            yield from waiting.popleft()
-        elif expansion is None:
-            break
+    try:
+        while True:
+            try:
+                expansion = None if failure else next(rest, None)
+            except Exception as error:  # noqa: BLE001 - raised below
+                expansion, failure = None, error
+            if expansion is not None:
+                waiting.append(expansion)
+            if waiting and (expansion is None or len(waiting) == AT_ONCE):
+                yield from waiting[0]
+                waiting.popleft()
+            elif expansion is None:
+                break
+    finally:
+        for one in waiting:
+            _close(one)
     if failure:
         raise failure
+
+
+class Wrapped:
+    """The entries of a generator that takes them from an expansion.
+
+    Closing it closes the expansion, too. Closing only the generator would not if the generator has not begun.
+
+    Args:
+        entries: the generator.
+        expansion: the expansion from which it takes its entries.
+    """
+
+    def __init__(self, entries: Iterator[Entry], expansion: Iterator[Entry]) -> None:
+        self._entries, self._expansion = entries, expansion
+
+    def __iter__(self) -> Iterator[Entry]:
+        return self
+
+    def __next__(self) -> Entry:
+        return next(self._entries)
+
+    def close(self) -> None:
+        """End the expansion early, and the thread that lists it in advance."""
+        _close(self._entries)
+        _close(self._expansion)
 
 
 class Ahead:
@@ -57,26 +89,43 @@ class Ahead:
 
     Args:
         entries: makes the iterator over the entries; called in the thread.
-        stop: ends the thread early when set.
+        ended: called before the end of the entries, or before the exception that ended them is raised, but not if they
+            are closed early.
     """
 
-    def __init__(self, entries: Callable[[], Iterator[Entry]], stop: threading.Event) -> None:
-        self._entries, self._stop = entries, stop
-        self._parts: Queue[list[Entry]] = Queue(_PARTS)
-        self._error: BaseException | None = None
+    def __init__(
+        self, entries: Callable[[], Iterator[Entry]], ended: Callable[[], None] = lambda: None
+    ) -> None:
+        self._entries, self._ended = entries, ended
+        self._parts: Queue[list[Entry] | None] = Queue(_PARTS)  # `None` is the end
+        self._stop = threading.Event()
+        self._error: Exception | None = None
+        self._taken = self._take()
         self._thread = threading.Thread(target=self._run, name="listing", daemon=True)
         self._thread.start()
 
     def __iter__(self) -> Iterator[Entry]:
-        while True:
-            try:
-                yield from self._parts.get(timeout=_SECONDS)
-            except Empty:
-                if self._thread.is_alive() or not self._parts.empty():
-                    continue
-                break
+        return self
+
+    def __next__(self) -> Entry:
+        return next(self._taken)
+
+    def close(self) -> None:
+        """End the thread early, without waiting for it."""
+        self._stop.set()
+        _close(self._taken)
+
+    def _take(self) -> Iterator[Entry]:
+        while (part := self._next_part()) is not None:
+            yield from part
+        self._ended()
         if self._error is not None:
             raise self._error
+
+    def _next_part(self) -> list[Entry] | None:
+        while True:
+            with suppress(Empty):  # with a timeout, because Windows cannot interrupt an endless wait
+                return self._parts.get(timeout=_SECONDS)
 
     def _run(self) -> None:
         try:
@@ -85,11 +134,18 @@ class Ahead:
                 self._put(part)
         except Exception as error:  # noqa: BLE001 - raised where the entries are taken
             self._error = error
+        finally:
+            self._put(None)
 
-    def _put(self, part: list[Entry]) -> None:
+    def _put(self, part: list[Entry] | None) -> None:
         while not self._stop.is_set():
-            try:
+            with suppress(Full):
                 self._parts.put(part, timeout=_SECONDS)
-            except Full:
-                continue
-            return
+                return
+
+
+def _close(entries: Iterator[Entry]) -> None:
+    """Close a generator or expansion; other iterators have nothing to close."""
+    close = getattr(entries, "close", None)
+    if close is not None:
+        close()

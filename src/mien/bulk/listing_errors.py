@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from mien.bulk.entries import Entry
+from mien.bulk.listing_ahead import Wrapped
 from mien.bulk.locations import kind_of_error, why
-from mien.errors import DataError
+from mien.errors import DataError, MienError
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 def or_failed(text: str, uri: str, entries: Iterator[Entry]) -> Iterator[Entry]:
-    """Yield the inputs of an item of a list, or an input with an error if it cannot be expanded or has none."""
+    """Return the inputs of an item of a list, or an input with an error if it cannot be expanded or has none.
+
+    Raises:
+        MissingExtra: while the inputs are taken, if a package is not installed.
+    """
+    return Wrapped(_or_failed(text, uri, entries), entries)
+
+
+def _or_failed(text: str, uri: str, entries: Iterator[Entry]) -> Iterator[Entry]:
     count = 0
     try:
         for entry in entries:
             count += 1
             yield entry
-    except (OSError, ValueError) as error:
+    except Exception as error:
+        if ends_the_listing(error):
+            raise
         is_told = isinstance(error, DataError)
         told = str(error) if is_told else f"{quoted_path(text)}: cannot be listed: {why(error)}."
         cause = error.__cause__ if is_told and error.__cause__ else error
@@ -31,28 +43,44 @@ def or_failed(text: str, uri: str, entries: Iterator[Entry]) -> Iterator[Entry]:
         yield Entry(uri, error=told, error_kind="missing")
 
 
-def or_refused(uri: str, entries: Iterator[Entry], others: Callable[[], str]) -> Iterator[Entry]:
-    """Yield the inputs of a source.
+def or_refused(uri: str, entries: Iterator[Entry], passed_over: Counter[str]) -> Iterator[Entry]:
+    """Return the inputs of a source.
 
     Args:
         uri: the source.
         entries: its inputs.
-        others: returns a sentence about other files there.
+        passed_over: number of skipped files by extension, of all sources up to this one.
 
     Raises:
-        DataError: it cannot be listed or has no inputs.
+        DataError: while the inputs are taken, if the source cannot be listed or has none.
+        MissingExtra: while the inputs are taken, if a package is not installed.
     """
-    count = 0
+    return Wrapped(_or_refused(uri, entries, passed_over), entries)
+
+
+def _or_refused(uri: str, entries: Iterator[Entry], passed_over: Counter[str]) -> Iterator[Entry]:
+    count, before = 0, Counter(passed_over)
     try:
         for entry in entries:
             count += 1
             yield entry
-    except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
+    except Exception as error:
+        if isinstance(error, DataError) or ends_the_listing(error):
             raise
         raise DataError(f"{quoted_path(uri)}: cannot be listed: {why(error)}.{hint(error)}") from error
     if not count:
-        raise DataError(f"{quoted_path(uri)}: expected images or videos, found none.{others()}")
+        others = _others(passed_over - before)
+        raise DataError(f"{quoted_path(uri)}: expected images or videos, found none.{others}")
+
+
+def ends_the_listing(error: Exception) -> bool:
+    """Return whether an error ends the whole listing: a missing package or a lack of memory.
+
+    All others are those of one source or item: file systems raise exceptions of any type.
+    """
+    return isinstance(error, MemoryError) or (
+        isinstance(error, MienError) and not isinstance(error, DataError)
+    )
 
 
 def refused_packed(uri: str) -> Iterator[Entry]:
@@ -75,3 +103,9 @@ def hint(error: BaseException) -> str:
         "forbidden": " Check the credentials and their rights.",
         "unreachable": " Is the address right, and the server up?",
     }.get(kind_of_error(error), "")
+
+
+def _others(passed_over: Counter[str]) -> str:
+    """Return a sentence about the files that a source has instead of inputs."""
+    named = ", ".join(f"{n:,} {suffix or 'without an ending'}" for suffix, n in passed_over.most_common(3))
+    return f" There are files of other kinds ({named})." if named else " Is the name right?"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.bulk.data_frames import remove_stored_frames
-from mien.bulk.manifest import is_among
+from mien.bulk.sorted_ids import distinct, gathered, is_among
 from mien.bulk.storage import iterate_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,12 +28,13 @@ _MANIFEST_FILE = re.compile(r"\d{5,}\.parquet|manifest\.json")
 
 def failed_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
     """Return the ids of the inputs that failed and are still listed; the rows of removed inputs are kept."""
-    found: list[int] = []
-    for batch_ in parts.tables(["id", "error"]):
-        mask = batch_.column("error").is_valid()
-        found += batch_.column("id").filter(mask).to_pylist()
-    failed = np.unique(np.array(found, np.int64))
-    return failed[is_among(failed, np.sort(manifest.ids()))]
+
+    def failed() -> Iterator[NDArray[np.int64]]:
+        for batch in parts.tables(["id", "error"]):
+            yield batch.column("id").filter(batch.column("error").is_valid()).to_numpy()
+
+    ids = distinct(gathered(failed()))
+    return ids[is_among(ids, manifest.ids())]
 
 
 def removed_inputs(parts: Parts, listed: NDArray[np.int64]) -> set[tuple[str, str | None]]:
@@ -71,15 +72,15 @@ def remove_outdated(storage: Storage, manifest: str, sources: Sequence[str]) -> 
 
 
 def replaced_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
-    """Return the ids of rows whose input is now listed with a different size or ETag.
+    """Return the ids of rows whose input is now listed with a different size or ETag, or by its members.
 
     Comparing two consecutive listings (`manifest.compare`) finds most of these, but not a file that was missing from
-    the previous listing and whose row was kept.
+    the previous listing and whose row was kept, nor a damaged tar of which an older version has kept the row.
     """
     import pyarrow as pa
 
     done = parts.done_ids()
-    gone = done[~is_among(done, np.sort(manifest.ids()))]
+    gone = done[~is_among(done, manifest.ids())]
     if not len(gone):
         return gone
     names: dict[tuple[str, str | None], set[int]] = {}
@@ -91,17 +92,16 @@ def replaced_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
     return np.unique(np.array([one for ids in found for one in ids], np.int64))
 
 
-def _listed(
-    manifest: Manifest, names: dict[tuple[str, str | None], set[int]]
-) -> list[tuple[str, str | None]]:
-    """Return the names that a manifest contains."""
+def _listed(manifest: Manifest, names: dict[tuple[str, str | None], set[int]]) -> set[tuple[str, str | None]]:
+    """Return the names that a manifest contains, also those of files whose members it contains."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     uris = pa.array({uri for uri, _ in names}, pa.string())
-    found = []
+    found: set[tuple[str, str | None]] = set()
     for file in manifest.files():
         for batch in iterate_batches(manifest.storage, file, ["uri", "member"]):
             some = batch.filter(pc.is_in(batch.column("uri"), uris)).to_pylist()
-            found += [name for row in some if (name := (row["uri"], row["member"])) in names]
+            here = {(row["uri"], member) for row in some for member in (row["member"], None)}
+            found |= here & names.keys()
     return found

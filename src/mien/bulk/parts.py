@@ -22,19 +22,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.bulk.manifest import is_among
 from mien.bulk.output import OUTPUT_FORMAT
+from mien.bulk.sorted_ids import distinct, gathered, is_among
 from mien.bulk.storage import Storage, encode_table
 from mien.errors import DataError
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
-ROWS, PENDING, RUNS = "rows", "_mien/pending", "_mien/runs"
+ROWS, PENDING, RUNS, STATS = "rows", "_mien/pending", "_mien/runs", "_mien/stats"
 _MERGED = b"mien.merged"
 _GROUP = 50_000  # maximum rows per row group
 
@@ -85,7 +85,7 @@ class Parts:
         Raises:
             DataError: the existing rows were not written by this version of the format.
         """
-        for folder in (ROWS, PENDING, RUNS, "_mien"):
+        for folder in ("", ROWS, "_mien", PENDING, RUNS, STATS):
             storage.remove_leftovers(folder)
         before = latest_run(storage)
         merged = {name for part in storage.sizes(ROWS) for name in _merged_by(storage, part)}
@@ -101,8 +101,7 @@ class Parts:
 
     def done_ids(self) -> NDArray[np.int64]:
         """Return the sorted ids of the inputs whose rows are committed."""
-        columns = [self._ids_in(name) for name in self._files()]
-        return np.unique(np.concatenate(columns)) if columns else np.empty(0, np.int64)
+        return distinct(gathered(self._inputs_in(name) for name in self._files()))
 
     def commit(self, table: pa.Table) -> None:
         """Commit rows."""
@@ -151,13 +150,13 @@ class Parts:
             DataError: another process has started a newer run.
         """
         files = self._files()
-        held = [np.unique(self._ids_in(name)) for name in files]
-        repeated = _repeated(held)
+        repeated = _repeated(self._inputs_in(name) for name in files)
         if not len(repeated):
             return 0
         self.require_latest()
         seen, dropped = np.empty(0, np.int64), 0
-        for name, here in zip(files, held, strict=True):
+        for name in files:
+            here = self._inputs_in(name)
             dropped += self._drop_from(name, seen)
             seen = np.union1d(seen, here[is_among(here, repeated)])
         return dropped
@@ -169,6 +168,10 @@ class Parts:
             rest = encode_table(self.storage.read_table(name).filter(~found))
             self.storage.write(name, rest, before=self.require_latest)
         return len(np.unique(here[found]))
+
+    def _inputs_in(self, name: str) -> NDArray[np.int64]:
+        """Return the sorted ids of the inputs with rows in a file; with `flat`, an input may have several rows."""
+        return np.unique(self._ids_in(name))
 
     def _ids_in(self, name: str) -> NDArray[np.int64]:
         ids: NDArray[np.int64] = self.storage.read_table(name, ["id"]).column(0).to_numpy()
@@ -190,7 +193,7 @@ class Parts:
         Raises:
             DataError: another process has.
         """
-        newest = max((name for name in self.storage.names(RUNS) if name.endswith(".json")), default="")
+        newest = max(self.storage.documents(RUNS), default="")
         if newest and newest != f"{self.run.name}.json":
             raise DataError(
                 f"{quoted_path(self.storage.root)}: another process works on this job since, so this one stops."
@@ -216,12 +219,9 @@ class Parts:
             self.storage.remove(f"{PENDING}/{name}")
 
 
-def _repeated(held: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+def _repeated(arrays: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Return the sorted ids that occur in more than one array; the ids of each array are unique."""
-    if len(held) < 2:
-        return np.empty(0, np.int64)
-    ids = np.concatenate(held)
-    ids.sort()  # in place: there may be billions
+    ids = gathered(arrays)
     return np.unique(ids[1:][ids[1:] == ids[:-1]])
 
 
@@ -265,7 +265,7 @@ def _merged_by(storage: Storage, part: str) -> list[str]:
 
 def latest_run(storage: Storage) -> Run | None:
     """Return the newest run of a job, `None` if there is none."""
-    names = [name for name in storage.names(RUNS) if name.endswith(".json")]
+    names = storage.documents(RUNS)
     if not names:
         return None
     about = storage.read_json(f"{RUNS}/{max(names)}")

@@ -24,6 +24,7 @@ _STORE_BYTES = 2**30  # size of Ray's object store if Ray is started here
 _IDLE_MS = "600000"  # Ray ends idle processes after 1 s by default, and the next commit would start a new one
 _EXPECTED = 16  # workers for which a job is divided if the cluster has fewer cores when the job starts
 _START = "Is it running? Start one with: ray start --head"
+_NO_START = "Is there enough memory, and may it open ports?"
 
 
 @dataclass(frozen=True)
@@ -81,23 +82,15 @@ def start(ray: Any, options: BatchOptions) -> Pool:
     Raises:
         MienError: the cluster cannot be reached, or Ray cannot be started.
     """
-    given = options.address or os.environ.get("RAY_ADDRESS") or None
+    given, where, remedy = _address(options)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if given is None:
-        where, remedy = (
-            "Expected to start Ray on this machine, but it failed",
-            "Is there enough memory, and may it open ports?",
-        )
         quiet |= {
             "num_cpus": options.processes + 1,
             "object_store_memory": _STORE_BYTES,
             "include_dashboard": False,
         }
     else:
-        where, remedy = f"Expected a Ray cluster at {quoted(given)}, got none", _START
-        if options.address is None:
-            where = f"Expected a Ray cluster at {quoted(given)}, the value of RAY_ADDRESS, got none"
-            remedy = "Is it running? To use this machine instead, unset RAY_ADDRESS."
         _require_listening(given, where, remedy)
         quiet["address"] = given
     try:
@@ -112,6 +105,37 @@ def start(ray: Any, options: BatchOptions) -> Pool:
             remedy += " If it was started where ~/.ray/auth_token exists, set RAY_AUTH_MODE=token."
         raise MienError(f"{where} ({told[:80]}). {remedy}") from error
     return pool_of_cluster(ray, options) if given else Pool(*[options.processes] * 3)
+
+
+def require_cluster(options: BatchOptions) -> None:
+    """Check that Ray is installed and that the cluster can be reached, before hours are spent on listing inputs.
+
+    Nothing is checked if the program that calls mien is connected to a cluster, or if Ray will be started here.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+        MienError: the cluster cannot be reached.
+    """
+    ray = import_ray()
+    given, where, remedy = _address(options)
+    if given is None or ray.is_initialized():
+        return
+    if given == "auto":  # only Ray knows where that is
+        start(ray, options)
+        ray.shutdown()
+    else:
+        _require_listening(given, where, remedy)
+
+
+def _address(options: BatchOptions) -> tuple[str | None, str, str]:
+    """Return the address of the cluster, `None` to start Ray here, and both halves of the message if that fails."""
+    given = options.address or os.environ.get("RAY_ADDRESS") or None
+    if given is None:
+        return None, "Expected to start Ray on this machine, but it failed", _NO_START
+    if options.address is None:
+        where = f"Expected a Ray cluster at {quoted(given)}, the value of RAY_ADDRESS, got none"
+        return given, where, "Is it running? To use this machine instead, unset RAY_ADDRESS."
+    return given, f"Expected a Ray cluster at {quoted(given)}, got none", _START
 
 
 def _require_listening(address: str, where: str, remedy: str) -> None:

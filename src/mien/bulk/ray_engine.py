@@ -60,9 +60,8 @@ def run_ray(work: Work, manifest: Manifest, done: NDArray[np.int64]) -> None:
     pool = start(ray, work.options) if started else pool_of_cluster(ray, work.options)
     try:
         require_same_version(ray, work.spec.version)
-        files = store_what_is_left(
-            work.parts, manifest.entries(without=done), manifest.inputs - len(done), pool
-        )
+        left = work.tally.total - work.tally.before
+        files = store_what_is_left(work.parts, manifest.entries(without=done), left, pool)
         reports = ray.remote(num_cpus=0, max_concurrency=8)(Reports).remote()
         _execute(ray, work, files, pool, reports)
     finally:
@@ -89,13 +88,18 @@ def _execute(ray: Any, work: Work, files: list[str], pool: Pool, reports: Any) -
         except BaseException as error:  # noqa: BLE001 - raised by the main thread
             outcome.append(error)
 
-    thread = threading.Thread(target=execute, daemon=True)
+    thread = threading.Thread(target=execute, name="ray job", daemon=True)
     thread.start()
     merge_if_due = Merger(work.parts)
-    while thread.is_alive():
-        thread.join(_POLL_SECONDS)
-        _count(ray, work, reports)
-        merge_if_due()
+    try:
+        while thread.is_alive():
+            thread.join(_POLL_SECONDS)
+            _count(ray, work, reports)
+            merge_if_due()
+    except BaseException:  # such as a Ctrl-C: in a Ray that the caller has started, the workers would go on
+        with suppress(Exception):
+            ray.get(reports.stop.remote(), timeout=_POLL_SECONDS)
+        raise
     _count(ray, work, reports)
     if outcome and outcome[0] is not None:
         raise _failure(ray, outcome[0], reports) from outcome[0]

@@ -28,21 +28,24 @@ if TYPE_CHECKING:
     from mien.bulk.parts import Parts
 
 _THREADS = 8
+_ANSWER_SECONDS = 10.0
 _YIELD_BYTES = 16 * 2**20
 _UNKNOWN_BYTES = 4 * 2**20  # assumed size of an input of unknown size
 _Report = tuple[str, int, dict[str, int], dict[str, float], tuple[float, float]]
 
 
 class Reports:
-    """Actor that holds the counts of workers until the driver takes them, and the errors that end the job."""
+    """Actor that holds the counts of workers until the driver takes them, the errors that end the job, and its stop."""
 
     def __init__(self) -> None:
         self._held: list[_Report] = []
         self._errors: list[MienError] = []
+        self._stopped = False
 
-    def add(self, *report: Any) -> None:
-        """Add the counts of a worker."""
+    def add(self, *report: Any) -> bool:
+        """Add the counts of a worker, and return whether the driver has given up the job."""
         self._held.append(report)
+        return self._stopped
 
     def take(self) -> list[_Report]:
         """Return the counts received since the last call."""
@@ -56,6 +59,37 @@ class Reports:
     def errors(self) -> list[MienError]:
         """Return the errors of all workers."""
         return self._errors
+
+    def stop(self) -> None:
+        """Make the workers end the job, because its driver has given it up."""
+        self._stopped = True
+
+    def stopped(self) -> bool:
+        """Return whether the driver has given up the job."""
+        return self._stopped
+
+
+def _require_running(answer: Any) -> None:
+    """Check that the driver has not given up the job.
+
+    Args:
+        answer: reference to the answer of the actor `Reports`; `None` if there is none yet.
+
+    Raises:
+        MienError: it has.
+    """
+    if answer is None:
+        return
+    import ray
+
+    try:
+        stopped = ray.get(answer, timeout=_ANSWER_SECONDS)
+    except ray.exceptions.RayError:  # the actor has gone with its machine, and only counts are lost
+        return
+    if stopped:
+        raise MienError(
+            "Expected a job in progress, got one that was stopped. What is committed stays; continue with `resume=True`."
+        )
 
 
 @contextmanager
@@ -162,14 +196,16 @@ class Recognize:
         spec = replace(spec, processes=min(options.workers, usable_cores()))
         self._supervisor = Supervisor(spec, fetcher, Attempts(options.max_attempts), options.timeout)
         self._ended: float | None = None
+        self._answer: Any = None  # to the report on the previous batch, so that this one need not wait for it
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Return the rows of a batch.
 
         Raises:
-            MienError: this machine has another version of mien than the driver. It is raised here, because Ray would
-                replace an actor that cannot be created.
+            MienError: the job was stopped, or this machine has another version of mien than the driver. It is raised
+                here, because Ray would replace an actor that cannot be created.
         """
+        _require_running(self._answer)
         with _reporting_errors(self._reports):
             return self._rows_of(batch)
 
@@ -190,7 +226,9 @@ class Recognize:
         self._supervisor.run(iter(_inputs(batch)), take)
         failures = Counter(row["error_kind"] for row in rows if row["error_kind"])
         self._ended = time.time()
-        self._reports.add.remote(self._name, len(rows), dict(failures), total, (started, self._ended))
+        self._answer = self._reports.add.remote(
+            self._name, len(rows), dict(failures), total, (started, self._ended)
+        )
         return rows_to_table(rows, self._classes, flat=False)
 
 
@@ -216,7 +254,8 @@ class RowsSink(_sink_base()):  # type: ignore[misc]
         parts: the rows of the job.
         rows: approximate number of inputs per commit.
         flat_classes: class names of the model, to commit one row per face; `None` for one row per input.
-        reports: the actor `Reports`, which receives the error if a commit fails; `None` to only raise it.
+        reports: the actor `Reports`, which receives the error if a commit fails, and knows whether the job was stopped;
+            `None` to only raise the error.
     """
 
     def __init__(
@@ -225,7 +264,11 @@ class RowsSink(_sink_base()):  # type: ignore[misc]
         self._parts, self._rows, self._flat_classes, self._reports = parts, rows, flat_classes, reports
 
     def write(self, blocks: Iterable[Any], ctx: Any) -> None:
-        """Commit the blocks of a write task."""
+        """Commit the blocks of a write task.
+
+        Raises:
+            MienError: the job was stopped, or the rows cannot be written.
+        """
         import pyarrow as pa
 
         tables = [block for block in blocks if block.num_rows]
@@ -234,6 +277,7 @@ class RowsSink(_sink_base()):  # type: ignore[misc]
         table = pa.concat_tables(tables)
         if self._flat_classes is not None:
             table = rows_to_table(table.to_pylist(), self._flat_classes, flat=True)
+        _require_running(self._reports.stopped.remote() if self._reports is not None else None)
         with _reporting_errors(self._reports):
             self._parts.commit_as(table, f"{self._parts.run.name}-{ctx.task_idx:08d}")
 

@@ -14,6 +14,8 @@ from mien.bulk.retries import with_retries
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_HIDDEN = re.compile(r"(?:^|/)\.")
+
 _ETAGS = (
     "ETag", "etag", "md5Hash", "mtime", "blob_id", "last_modified", "LastModified", "modificationTime", "modify",
 )  # fmt: skip
@@ -30,24 +32,32 @@ def remote_entry(uri: str, kind: Literal["image", "video"], info: dict[str, Any]
 def remote_files(
     place: Location, prefix: str | None = None, leave_out: Location | None = None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the files below a folder, except hidden ones, with what their file system tells about them.
+    """Yield the files below a folder, with what their file system tells about them.
 
+    Files and folders below it are left out if they are hidden: their names begin with a dot. The folder itself may be.
     S3 is listed page by page, in constant memory; other file systems return all files at once.
 
     Args:
         place: the folder.
-        prefix: what the names of the files in S3 begin with, instead of the folder.
+        prefix: the part of a glob before its first special character, by default the folder. Names in S3 begin with it.
         leave_out: a folder that is left out.
     """
     filesystem = place.filesystem
+    asked = prefix or f"{place.path.rstrip('/')}/"
     if "s3" in filesystem.protocol and hasattr(filesystem, "call_s3"):
-        files = _s3_files(filesystem, prefix or f"{place.path.rstrip('/')}/")
+        files = _s3_files(filesystem, asked)
     else:
         files = _other_files(place)
     left_out = path_there(filesystem, leave_out)
     for name, info in files:
-        if left_out is None or not name.startswith(left_out):
+        if not _is_hidden(name, asked) and (left_out is None or not name.startswith(left_out)):
             yield name, info
+
+
+def _is_hidden(name: str, asked: str) -> bool:
+    """Return whether the name of a file is hidden after the part that was asked for."""
+    # The last character of that part may be the slash before a dot.
+    return bool(_HIDDEN.search(name, len(asked) - 1 if name.startswith(asked) else 0))
 
 
 def remote_matches(
@@ -101,7 +111,7 @@ def _is_local(filesystem: Any) -> bool:
 def _other_files(place: Location) -> Iterator[tuple[str, dict[str, Any]]]:
     found = with_retries(lambda: place.filesystem.find(place.path, detail=True))
     for name in sorted(found):
-        if found[name].get("type") == "file" and "/." not in name:
+        if found[name].get("type") == "file":
             yield name, found[name]
 
 
@@ -113,7 +123,7 @@ def _s3_files(filesystem: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]
             lambda: filesystem.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)  # noqa: B023
         )
         for one in page.get("Contents", ()):
-            if not one["Key"].endswith("/") and not re.search(r"(?:^|/)\.", one["Key"]):
+            if not one["Key"].endswith("/"):
                 yield f"{bucket}/{one['Key']}", {"size": one["Size"], "ETag": one.get("ETag")}
         if not page.get("IsTruncated"):
             return

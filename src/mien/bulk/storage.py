@@ -88,6 +88,10 @@ class Storage:
         inside = place.path.rstrip("/") + "/"
         return sorted(one.rstrip("/").rsplit("/", 1)[-1] for one in found if one.rstrip("/") + "/" != inside)
 
+    def documents(self, folder: str) -> list[str]:
+        """Return the sorted names of the .json files in a folder, without temporary ones that a killed process left."""
+        return [name for name in self.names(folder) if name.endswith(".json") and name[0] != "."]
+
     def sizes(self, folder: str) -> dict[str, int]:
         """Return the .parquet files in a folder, sorted by name, with their sizes in bytes."""
         place = self._at(folder)
@@ -175,7 +179,11 @@ class Storage:
                 with_retries(lambda: place.filesystem.rm_file(place.path))
 
     def remove_folder(self, folder: str, names: re.Pattern[str]) -> None:
-        """Remove the files of a folder whose names match a pattern, and the folder if it is empty then."""
+        """Remove the files of a folder whose names match a pattern, and the folder if it is empty then.
+
+        Partially written files of killed processes are removed, too.
+        """
+        self.remove_leftovers(folder)
         for name in self.names(folder):
             if names.fullmatch(name):
                 self.remove(f"{folder}/{name}")

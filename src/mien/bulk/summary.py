@@ -6,18 +6,18 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mien.bulk.manifest import is_among
 from mien.bulk.model_spec import STAGES
 from mien.bulk.outdated import removed_inputs
 from mien.bulk.output import is_set_aside
+from mien.bulk.parts import RUNS, STATS
+from mien.bulk.sorted_ids import is_among
 from mien.html_table import html_table
 from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from mien.bulk.manifest import Changes, Manifest
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _EXAMPLES = 20
 _MANY_FACES = 5
 _MOST_NAMES = 5
-_STATS = "_mien/stats"
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,7 +54,7 @@ class BatchSummary:
         faces: number of detected faces.
         expressions: number of faces by label.
         faces_per_image: number of images by number of faces; the key "5+" is for five or more.
-        seconds: duration of this run in seconds.
+        seconds: duration of this run in seconds, after the inputs were listed.
         rate: inputs processed per second in this run.
         stages: seconds by stage, summed over the workers of this run; `fetch` is the time for which they waited for
             the content of inputs.
@@ -71,6 +70,7 @@ class BatchSummary:
         changed: number of inputs whose size or ETag has changed and that were processed again.
         added: number of inputs that are new since the previous listing.
         passed_over: number of skipped files by extension.
+        listing_seconds: seconds that listing the inputs of this run and finding the finished ones took.
     """
 
     out: str
@@ -105,6 +105,7 @@ class BatchSummary:
     changed: int
     added: int
     passed_over: dict[str, int]
+    listing_seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-serializable data, as written to `summary.json`."""
@@ -175,7 +176,7 @@ def summarize(
         changes: differences from the previous listing; `None` if there is none.
         flat: whether there is one row per face.
     """
-    count, listed = _Count(), np.sort(manifest.ids())
+    count, listed = _Count(), manifest.ids()
     (_count_flat if flat else _count_nested)(parts, listed, count)
     unlisted = removed_inputs(parts, listed)
     removed = unlisted | (changes.removed_names if changes else frozenset())
@@ -221,6 +222,7 @@ def summarize(
         changed=changes.changed if changes else 0,
         added=changes.added if changes else 0,
         passed_over=manifest.passed_over,
+        listing_seconds=round(told["listing"], 3),
     )
     _write(parts.storage, summary)
     return summary
@@ -236,11 +238,9 @@ def _write(storage: Storage, summary: BatchSummary) -> None:
 
 def _of_all_runs(storage: Storage) -> tuple[int, int, int]:
     """Return the number of runs, of rows that they computed, and of rows that were dropped on purpose."""
-    about = [
-        storage.read_json(f"{_STATS}/{name}") for name in storage.names(_STATS) if name.endswith(".json")
-    ]
-    runs = len([name for name in storage.names("_mien/runs") if name.endswith(".json")])
-    return runs, sum(int(one["rows"]) for one in about), sum(int(one.get("dropped", 0)) for one in about)
+    about = [storage.read_json(f"{STATS}/{name}") for name in storage.documents(STATS)]
+    computed, dropped = (sum(int(one.get(key, 0)) for one in about) for key in ("rows", "dropped"))
+    return len(storage.documents(RUNS)), computed, dropped
 
 
 def _names(inputs: set[tuple[str, str | None]]) -> list[str]:

@@ -74,10 +74,15 @@ def _facts_of_run(summary: BatchSummary) -> dict[str, str]:
     return {
         "Processed": f"{summary.processed:,}",
         "Succeeded": f"{summary.recognized:,}",
-        "Seconds": f"{summary.seconds:,.0f}" if summary.seconds >= 10 else f"{summary.seconds:.1f}",
+        "Seconds of listing": _seconds(summary.listing_seconds),
+        "Seconds after listing": _seconds(summary.seconds),
         "Inputs per second": f"{summary.rate:,.1f}",
         "Slowest stage": summary.slowest_stage or "none",
     }
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.1f}"
 
 
 def _definitions(facts: Mapping[str, str]) -> str:

@@ -47,6 +47,8 @@ class Tally:
         total: number of all inputs of the job.
         before: number of inputs that earlier runs have finished.
         dropped: number of inputs whose rows were removed at the start of the run, to be processed again.
+        listing: seconds that the run took before, to list the inputs and to find the finished ones.
+        started: time at which the run began to process inputs, in seconds since 1970.
         stage: current stage of `Progress`.
     """
 
@@ -58,6 +60,7 @@ class Tally:
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     latency: float = 0.0
     workers: dict[str, dict[str, float]] = field(default_factory=dict)
+    listing: float = 0.0
     started: float = field(default_factory=time.time)
     stage: str = "recognizing"
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
@@ -110,6 +113,7 @@ class Tally:
         return {
             "rows": self.rows,
             "dropped": self.dropped,
+            "listing": self.listing,
             "seconds": time.time() - self.started,
             "stages": self.seconds,
             "latency": self.latency,

@@ -48,9 +48,6 @@ _READY_DECODERS = 4
 _LARGE = 12_500_000
 """Number of pixels above which an image counts as large; typical phone photos are smaller."""
 
-UNCERTAIN = "uncertain"
-"""The label of a face with a score below `min_confidence`."""
-
 FIRST_FRAME = (
     "The file has several frames or pages; only the first was processed. "
     f"For all of them convert it to MP4 and send it to {RECOGNIZE_VIDEO}, or send each by itself."
@@ -114,11 +111,6 @@ class Engine:
         }
         self._pool = ThreadPoolExecutor(settings.cores + 1, thread_name_prefix="mien")
         self._large = ThreadPoolExecutor(1, thread_name_prefix="mien-large")
-
-    @property
-    def image_formats(self) -> tuple[str, ...]:
-        """Accepted image formats."""
-        return tuple(self._accepted)
 
     def start(self) -> None:
         """Start the image decoder processes."""
