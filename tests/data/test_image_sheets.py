@@ -60,6 +60,19 @@ def test_faces_on_sheets_are_read_in_their_order(tmp_path: Path) -> None:
     assert list(picked.groups) == ["4", "2"]
 
 
+def test_each_face_without_a_group_is_a_group_of_its_own(tmp_path: Path) -> None:
+    write_sheets(tmp_path, [NAMES[i % 7] for i in range(6)])
+    with (tmp_path / "labels.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    rows = [[*row[:4], group] for row, group in zip(rows, ["a", "", " ", "a", "b", ""], strict=True)]
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    dataset = mien.load(tmp_path)
+    assert dataset.groups is not None
+    assert dataset.groups.tolist() == ["a", "row 2", "row 3", "a", "b", "row 6"]
+    assert dataset.left_out.notes() == [f"{tmp_path}: 3 rows have no group and are groups of their own."]
+
+
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
