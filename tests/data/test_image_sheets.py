@@ -16,7 +16,7 @@ import mien
 from mien.data.image_sheets import is_sheets
 from mien.data.synthetic import synthetic_dataset
 from mien.errors import DataError
-from mien.evaluation.by_source import group_confusions, group_interval, mean_recall, score_sources
+from mien.evaluation.by_source import group_interval, mean_recall, score_sources
 from mien.evaluation.scoring import evaluate
 from mien.labels import FER2013
 from tests.helpers.command import mien as mien_command
@@ -104,8 +104,8 @@ def test_group_intervals_are_wider_when_errors_are_correlated_within_groups() ->
     def accuracy(stack: np.ndarray) -> np.ndarray:
         return np.trace(stack, axis1=-2, axis2=-1) / stack.sum(axis=(-2, -1))
 
-    low, high = group_interval(group_confusions(true, predicted, videos, 2), accuracy)
-    alone = group_interval(group_confusions(true, predicted, np.arange(200).astype(str), 2), accuracy)
+    low, high = group_interval(true, predicted, videos, 2, accuracy)
+    alone = group_interval(true, predicted, np.arange(200).astype(str), 2, accuracy)
     assert low <= 0.25
     assert high >= 0.75
     assert alone[1] - alone[0] == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 200), abs=0.02)
