@@ -159,3 +159,111 @@ def test_npz_without_names_is_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", labels, labels)
     with pytest.raises(DataError, match=r"expected images and labels: arrays called .* got 'arr_0, arr_1'"):
         mien.load(tmp_path / "x.npz")
+
+
+MISSING = [None, float("nan"), np.float64("nan"), pd.NA, ""]
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_missing_groups_of_arrays_are_groups_of_their_own(missing: Any) -> None:
+    images = np.stack([np.full((20, 20), level, np.uint8) for level in LEVELS])
+    people = ["ann", missing, missing, "ann"]
+    dataset = mien.load({"x": images, "y": ["on", "off", "on", "off"], "person": people}, group="person")
+    assert dataset.groups is not None
+    first, second, third, last = dataset.groups.tolist()
+    assert (first, last) == ("ann", "ann")
+    assert len({first, second, third}) == 3
+    assert dataset.left_out.notes() == ["memory: 2 rows have no group and are groups of their own."]
+
+
+def test_missing_numbers_of_groups_in_npz_are_groups_of_their_own(tmp_path: Path) -> None:
+    images = np.stack([np.full((20, 20), level, np.uint8) for level in LEVELS])
+    labels = np.array(["on", "off", "on", "off"])
+    np.savez(tmp_path / "x.npz", x=images, y=labels, person=np.array([7, np.nan, 7, np.nan]))
+    groups = mien.load(tmp_path / "x.npz", group="person").groups
+    assert groups is not None
+    assert len(set(groups.tolist())) == 3
+    assert groups[0] == groups[2] == "7.0"
+    np.savez(tmp_path / "y.npz", x=images, y=labels, person=np.array([[3], [4], [3], [4]]))
+    groups = mien.load(tmp_path / "y.npz", group="person").groups
+    assert groups is not None
+    assert groups.tolist() == ["3", "4", "3", "4"]
+
+
+@pytest.mark.parametrize("missing", MISSING)
+@pytest.mark.parametrize("form", ["dict", "tuple"])
+def test_missing_words_of_arrays_are_no_class(missing: Any, form: str) -> None:
+    images = np.stack([np.full((20, 20), level, np.uint8) for level in LEVELS])
+    words = ["on", "off", "on", missing]
+    dataset = mien.load({"x": images, "y": words} if form == "dict" else (images, words))
+    assert seen(dataset) == [*ALL[:3], (None, 160)]
+
+
+@pytest.mark.parametrize("missing", MISSING)
+@pytest.mark.parametrize("form", ["dict", "tuple", "frame"])
+def test_rows_without_a_split_are_in_training_with_a_note(missing: Any, form: str) -> None:
+    images = np.stack([np.full((20, 20), level, np.uint8) for level in LEVELS])
+    labels, splits = ["on", "off", "on", "off"], ["train", "train", missing, "test"]
+    data: Any = {"x": images, "y": labels, "split": splits} if form == "dict" else (images, labels, splits)
+    if form == "frame":
+        data = frame_of([png(level) for level in LEVELS], split=splits)
+    dataset = mien.load(data)
+    assert dataset.split.tolist() == ["Training", "Training", "Training", "PrivateTest"]
+    (note,) = dataset.left_out.notes()
+    assert note.endswith(": 1 row has no split and is in Training.")
+
+
+@pytest.mark.parametrize("form", ["dict", "tuple"])
+def test_arrays_without_any_split_are_not_divided(form: str) -> None:
+    images = np.stack([np.full((20, 20), level, np.uint8) for level in LEVELS])
+    labels, splits = ["on", "off", "on", "off"], [None, "", float("nan"), None]
+    data: Any = {"x": images, "y": labels, "splits": splits} if form == "dict" else (images, labels, splits)
+    dataset = mien.load(data)
+    assert not dataset.divided
+    assert dataset.left_out.notes() == []
+
+
+def test_unnamed_arrays_beside_those_of_other_splits_are_training(tmp_path: Path) -> None:
+    images = np.stack([np.full((20, 20), level, np.uint8) for level in LEVELS])
+    labels = np.array(["on", "off", "on", "off"])
+    arrays = {"x_test": images[:1], "y_test": labels[:1], "x": images, "y": labels}
+    np.savez(tmp_path / "x.npz", **arrays)
+    for data in (arrays, tmp_path / "x.npz"):
+        dataset = mien.load(data)
+        assert seen(dataset) == [*ALL, ALL[0]]
+        assert dataset.split.tolist() == ["Training"] * 4 + ["PrivateTest"]
+
+
+def test_two_pairs_of_arrays_for_training_are_refused() -> None:
+    images, labels = np.zeros((4, 20, 20), np.uint8), ["on", "off", "on", "off"]
+    with pytest.raises(
+        DataError, match=r"for Training, found x, y and x_train, y_train\. Remove one of the two"
+    ):
+        mien.load({"x_train": images, "y_train": labels, "x": images, "y": labels})
+
+
+def test_arrays_of_images_without_labels_are_reported() -> None:
+    images, labels = np.zeros((4, 20, 20), np.uint8), ["on", "off", "on", "off"]
+    dataset = mien.load({"x_train": images, "y_train": labels, "x_test": images, "y_val": labels})
+    assert len(dataset) == 4
+    assert dataset.left_out.notes() == [
+        "memory: x_test is not read, because there are no labels for it.",
+        "memory: y_val is not read, because there are no images for it.",
+    ]
+
+
+def test_labels_of_several_lengths_are_refused() -> None:
+    images = np.zeros((2, 20, 20), np.uint8)
+    for data in ((images, [[0, 1], [1]]), {"x": images, "y": [[0, 1], [1]]}):
+        with pytest.raises(DataError, match=r"row 1: expected a label as a word or a whole number, got"):
+            mien.load(data)
+
+
+@pytest.mark.parametrize("column", ["split", "person"])
+@pytest.mark.parametrize("values", ["train", 3, [], ["train"] * 3])
+def test_a_column_of_another_length_is_refused(column: str, values: Any) -> None:
+    data = {"x": np.zeros((2, 20, 20), np.uint8), "y": ["on", "off"], column: values}
+    with pytest.raises(
+        DataError, match=r"memory: expected 2 (splits|groups), one for each image, got [013]\."
+    ):
+        mien.load(data, group=None if column == "split" else column)

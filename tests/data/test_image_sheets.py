@@ -16,7 +16,7 @@ import mien
 from mien.data.image_sheets import is_sheets
 from mien.data.synthetic import synthetic_dataset
 from mien.errors import DataError
-from mien.evaluation.by_source import group_confusions, group_interval, mean_recall, score_sources
+from mien.evaluation.by_source import group_interval, mean_recall, score_sources
 from mien.evaluation.scoring import evaluate
 from mien.labels import FER2013
 from tests.helpers.command import mien as mien_command
@@ -60,6 +60,19 @@ def test_faces_on_sheets_are_read_in_their_order(tmp_path: Path) -> None:
     assert list(picked.groups) == ["4", "2"]
 
 
+def test_each_face_without_a_group_is_a_group_of_its_own(tmp_path: Path) -> None:
+    write_sheets(tmp_path, [NAMES[i % 7] for i in range(6)])
+    with (tmp_path / "labels.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    rows = [[*row[:4], group] for row, group in zip(rows, ["a", "", " ", "a", "b", ""], strict=True)]
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    dataset = mien.load(tmp_path)
+    assert dataset.groups is not None
+    assert dataset.groups.tolist() == ["a", "row 2", "row 3", "a", "b", "row 6"]
+    assert dataset.left_out.notes() == [f"{tmp_path}: 3 rows have no group and are groups of their own."]
+
+
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
@@ -91,8 +104,8 @@ def test_group_intervals_are_wider_when_errors_are_correlated_within_groups() ->
     def accuracy(stack: np.ndarray) -> np.ndarray:
         return np.trace(stack, axis1=-2, axis2=-1) / stack.sum(axis=(-2, -1))
 
-    low, high = group_interval(group_confusions(true, predicted, videos, 2), accuracy)
-    alone = group_interval(group_confusions(true, predicted, np.arange(200).astype(str), 2), accuracy)
+    low, high = group_interval(true, predicted, videos, 2, accuracy)
+    alone = group_interval(true, predicted, np.arange(200).astype(str), 2, accuracy)
     assert low <= 0.25
     assert high >= 0.75
     assert alone[1] - alone[0] == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 200), abs=0.02)

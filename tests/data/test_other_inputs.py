@@ -182,6 +182,19 @@ def test_list_with_numeric_labels_requires_class_names(tmp_path: Path) -> None:
         mien.load(path)
 
 
+def test_list_in_which_only_some_names_begin_with_a_split_has_no_splits_and_a_note(tmp_path: Path) -> None:
+    names = ("train_1", "test_1", "extra_1", "extra_2")
+    for name, level in zip(names, LEVELS, strict=True):
+        (tmp_path / f"{name}.png").write_bytes(png(int(level)))
+    path = tmp_path / "labels.txt"
+    path.write_text("\n".join(f"{name}.png {'calm' if i % 2 else 'wild'}" for i, name in enumerate(names)))
+    dataset = mien.load(path)
+    assert not dataset.divided
+    (note,) = dataset.left_out.notes()
+    assert "2 names do not begin with a split" in note
+    assert "(the first: 'extra_1.png'), so the data have no splits." in note
+
+
 def jaffe(root: Path) -> Path:
     """Images named as in JAFFE, of three people."""
     root.mkdir(parents=True)

@@ -155,3 +155,30 @@ def test_groups_of_a_table_are_found_in_its_paths(tmp_path: Path) -> None:
     assert groups.tolist() == ["p1", "p1", "p2"]
     with pytest.raises(DataError, match=r"`group` to be one of its columns \(path, label\), got 'person'"):
         mien.load(path, group="person")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_rows_without_a_split_are_in_training_with_a_note(tmp_path: Path, kind: str) -> None:
+    pd = pytest.importorskip("pandas")
+    save_images(tmp_path, "abcd")
+
+    def read(splits: list[str]) -> mien.Dataset:
+        rows = [
+            [f"{name}.png", label, split] for name, label, split in zip("abcd", "xyxy", splits, strict=True)
+        ]
+        path = table(tmp_path / "x.csv", [["path", "label", "split"], *rows])
+        if kind == "parquet":
+            pytest.importorskip("pyarrow")
+            frame = pd.read_csv(path).astype({"split": object})
+            path = tmp_path / "x.parquet"
+            frame.to_parquet(path)
+        return mien.load(path)
+
+    dataset = read(["train", "", "", "test"])
+    assert dataset.split.tolist() == ["Training", "Training", "Training", "PrivateTest"]
+    (note,) = dataset.left_out.notes()
+    assert note == f"{tmp_path / 'x'}.{kind}: 2 rows have no split and are in Training."
+    assert read(["train", "train", "train", "test"]).left_out.notes() == []
+    undivided = read(["", "", "", ""])
+    assert not undivided.divided
+    assert undivided.left_out.notes() == []

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mien.card import ModelCard
+from mien.data.dataset import Dataset
 from mien.evaluation.report import write_report
 from mien.evaluation.scoring import evaluate
 from mien.labels import FER2013
 from tests.builders.datasets import make_dataset
 
 
-def write_page(folder: Path, card: dict[str, object]) -> str:
+def write_page(folder: Path, card: dict[str, object], dataset: Dataset | None = None) -> str:
     uniform = np.full((1, 7), 1 / 7, np.float32)
     evaluation = evaluate(
-        lambda crops: uniform.repeat(len(crops), 0), make_dataset(), class_names=FER2013.classes
+        lambda crops: uniform.repeat(len(crops), 0), dataset or make_dataset(), class_names=FER2013.classes
     )
     return write_report(evaluation, folder, card=card, samples=0).read_text("utf-8")
 
@@ -48,3 +50,12 @@ def test_model_card_is_a_table_with_a_collapsed_recipe(tmp_path: Path) -> None:
     ):
         assert row in shown, row
     assert not re.search(r"[{}\[\]]|&quot;|made with", shown)
+
+
+@pytest.mark.slow
+def test_intervals_of_a_single_group_have_a_note(tmp_path: Path) -> None:
+    dataset = make_dataset()
+    one = replace(dataset, groups=np.full(len(dataset), "<p1>"))
+    note = '<p class="muted">All images are of one group (&lt;p1&gt;), and whole groups are resampled'
+    assert note in write_page(tmp_path / "one", {}, one)
+    assert "All images are of one group" not in write_page(tmp_path / "none", {})

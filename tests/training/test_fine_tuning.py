@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +15,7 @@ from mien.data.dataset import Dataset
 from mien.errors import ModelError
 from mien.labels import LabelSet
 from mien.recognition.model_files import read_model
-from mien.training import learning_rate_search, trainer
+from mien.training import learning_rate_search, model_builder, trainer
 from mien.training.checkpoint import best_row
 from mien.training.fine_tuning import DiscriminativeSGD, OldHead, assign_head, network_of_start
 from mien.training.fine_tuning_recipe import fine_tuning_recipe
@@ -162,7 +164,7 @@ def test_learning_rate_search_trains_only_the_heads_if_the_training_does(
     class End(Exception):
         pass
 
-    def build(recipe: Recipe, *_: object, epoch: int) -> keras.Model:
+    def build(recipe: Recipe, *_: object, epoch: int, **__: object) -> keras.Model:
         assert recipe.is_frozen(epoch) == frozen
         raise End
 
@@ -181,7 +183,7 @@ def test_learning_rate_search_does_not_change_a_frozen_trunk(monkeypatch: pytest
     def weights(model: keras.Model, *, heads: bool) -> list[np.ndarray]:
         return [weight.numpy() for weight in model.weights if (HEADS[0] in weight.path) == heads]
 
-    def build(recipe: Recipe, training: Dataset, *, epoch: int) -> keras.Model:
+    def build(recipe: Recipe, training: Dataset, *, epoch: int, **_: Any) -> keras.Model:
         built.append(build_model(recipe, training, epoch=epoch))
         before.extend(weights(built[0], heads=heads) for heads in (True, False))
         return built[0]
@@ -192,3 +194,20 @@ def test_learning_rate_search_does_not_change_a_frozen_trunk(monkeypatch: pytest
     head, trunk = before
     assert not np.array_equal(head[0], weights(built[0], heads=True)[0])
     assert all(map(np.array_equal, trunk, weights(built[0], heads=False)))
+
+
+def test_batch_normalization_of_an_onnx_file_is_measured_on_images_of_all_classes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[np.ndarray] = []
+    monkeypatch.setattr(model_builder, "network_of", lambda _: SimpleNamespace(layers=[]))
+    monkeypatch.setattr(
+        model_builder, "assign_onnx", lambda _network, _data, crops, _classes: given.append(crops)
+    )
+    dataset = make_dataset(7 * 300, 7, 7)
+    ordered = dataset.select(np.argsort(dataset.labels, kind="stable"))
+    model_builder.start_from(SimpleNamespace(), b"", ordered)
+    (crops,) = given
+    assert len(crops) == model_builder.SAMPLE
+    rows = [int(crop.mean(axis=1).argmax()) // 5 for crop in crops]
+    assert np.bincount(rows, minlength=7).min() > 100

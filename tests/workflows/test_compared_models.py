@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ import mien
 from mien.card import ModelCard
 from mien.errors import DataError, ModelError
 from mien.labels import FER2013
+from mien.workflows.compare import compare_models
 from mien.workflows.evaluation_classes import CommonClasses
 from mien.workflows.reporter import Reporter
+from tests.helpers.command import is_one_sentence
 from tests.helpers.command import mien as command
 
 LEVELS = {"happy": 20, "neutral": 120, "sad": 220}
@@ -181,3 +184,51 @@ def test_command_compares_a_model_without_a_card_with_a_bundled_one(tmp_path: Pa
     )
     assert done.returncode == 0, done.stderr
     assert '"mcnemar"' in done.stdout
+
+
+def test_options_for_files_are_refused_for_two_models(tmp_path: Path, own: Path, three: Path) -> None:
+    for options, refused in (
+        (["--out", "o"], r"--out does not apply\. Leave --out out, or evaluate each model by itself"),
+        (["--force"], r"--force does not apply\. Leave --force out"),
+        (["--out", "o", "--force"], "writes no files, to which --out and --force do not apply"),
+    ):
+        done = command("evaluate", str(own), str(own), "--data", str(three), *options, cwd=tmp_path)
+        is_one_sentence(done, refused)
+    assert not (tmp_path / "o").exists()
+    with pytest.raises(ModelError, match="`out` does not apply"):
+        compare_models(own, own, three, out=tmp_path / "o", reporter=Told())
+
+
+@pytest.mark.parametrize("people", [1, 3])
+def test_a_single_group_is_reported_because_the_intervals_have_no_width(
+    own: Path, three: Path, people: int
+) -> None:
+    dataset = mien.load(three)
+    groups = np.array([f"p{i % people}" for i in range(len(dataset))])
+    data = replace(dataset, groups=groups)
+    for evaluate in (
+        lambda told: mien.evaluate(own, data, reporter=told),
+        lambda told: mien.compare(own, own, data, reporter=told),
+    ):
+        told = Told()
+        evaluate(told)
+        notes = [text for text in told.warnings if "which therefore has no width" in text]
+        assert len(notes) == (people == 1)
+        if notes:
+            assert notes[0].startswith(
+                "Note: All images are of one group (p0), and whole groups are resampled"
+            )
+            assert notes[0].endswith("Add images of other groups.")
+
+
+def test_a_source_with_a_single_group_is_reported(own: Path, three: Path) -> None:
+    dataset = mien.load(three)
+    sources = np.array(["press"] * 4 + ["video"] * 8)
+    groups = np.array(["a"] * 4 + ["b", "c"] * 4)
+    told = Told()
+    data = replace(dataset, split=np.full(12, "PublicTest"), sources=sources, groups=groups)
+    found = mien.evaluate(own, data, reporter=told)
+    (note,) = found.interval_notes()
+    assert note.startswith("The source press has one group, and whole groups are resampled")
+    assert f"Note: {note}" in told.warnings
+    assert replace(found, groups=None).interval_notes() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+import mien
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING, Dataset
 from mien.data.division import folds_of
-from mien.errors import DataError
+from mien.errors import DataError, ModelError
 from mien.evaluation.scoring import evaluate as score
 from mien.labels import LabelSet
 from mien.workflows import cross_validate
 from mien.workflows.options import TrainOptions
-from mien.workflows.reporter import SilentReporter
+from mien.workflows.reporter import Reporter, SilentReporter
+from tests.helpers.command import is_one_sentence
+from tests.helpers.command import mien as command
 
 OWN = LabelSet("custom", ("bored", "happy", "tense"))
 
@@ -90,12 +94,22 @@ def test_too_few_images_for_the_folds_are_reported_with_remedies() -> None:
     assert "fewer folds" not in str(told.value)
 
 
+class Told(Reporter):
+    """Records the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
 @pytest.fixture
 def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> cross_validate.CrossValidation:
     """A cross-validation with simulated predictions that are right more often than not."""
     parts: list[Dataset] = []
 
-    def train_fold(part: Dataset, config: Any, folder: Path, reporter: Any) -> Any:
+    def train_fold(part: Dataset, config: Any, folder: Path, *_: Any) -> Any:
         folder.mkdir(parents=True)
         tested = part.subset(PRIVATE_TEST)
         rng = np.random.default_rng(len(parts))
@@ -116,6 +130,67 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> cross_validate.Cros
             TRAINING: True, PUBLIC_TEST: True, PRIVATE_TEST: True,
         }  # fmt: skip
     return found
+
+
+@pytest.mark.parametrize("divided", [True, False])
+def test_images_without_a_label_are_left_out_with_a_note(divided: bool) -> None:
+    dataset = faces((4, 4, 4))
+    targets, split = dataset.targets.copy(), dataset.split.copy().astype("<U11")
+    targets[[1, 5, 7]] = 0
+    split[[7, 8]] = PRIVATE_TEST
+    told = Told()
+    given = replace(dataset, targets=targets, split=split, divided=divided)
+    whole = cross_validate._usable(given, told)
+    left_out = {1, 5, 7, 8} if divided else {1, 5, 7}
+    assert whole.rows.tolist() == [row for row in range(12) if row not in left_out]
+    count = 2 if divided else 3
+    assert told.warnings == [f"Note: {count} images without a label are left out of the cross-validation."]
+    assert cross_validate._usable(dataset, told) is dataset
+    with pytest.raises(DataError, match=r"expected images with labels outside of PrivateTest .* found none"):
+        cross_validate._usable(replace(dataset, targets=np.zeros_like(targets)), Told())
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("devices", "all"), ("hosts", "a:1,b"), ("host_index", 0), ("shares", "60,20,20")]
+)
+def test_options_that_do_not_apply_to_folds_are_refused(tmp_path: Path, option: str, value: Any) -> None:
+    with pytest.raises(ModelError, match=rf"to which `{option}` does not apply\. Leave `{option}` out"):
+        mien.cross_validate(
+            faces((9, 9, 9)), 3, out=tmp_path / "cv", reporter=SilentReporter(), **{option: value}
+        )
+    assert not (tmp_path / "cv").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("devices", 2), ("hosts", ["a:1", "b"]), ("host_index", 0), ("resume", True)]
+)
+def test_options_that_do_not_apply_to_a_learning_rate_search_are_refused(
+    tmp_path: Path, option: str, value: Any
+) -> None:
+    with pytest.raises(ModelError, match=rf"A learning rate search .* to which `{option}` does not apply"):
+        mien.find_learning_rate(
+            faces((9, 9, 9)), out=tmp_path / "lr", reporter=SilentReporter(), **{option: value}
+        )
+    assert not (tmp_path / "lr").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "refused"),
+    [
+        (
+            ["--kfold", "3"],
+            ["--devices", "2", "--host-index", "1"],
+            "--devices and --host-index do not apply",
+        ),
+        (["--kfold", "3"], ["--split-shares", "60,20,20"], "--split-shares does not apply"),
+        (["--find-lr"], ["--hosts", "a:1,b", "--host-index", "0"], "--hosts and --host-index do not apply"),
+        (["--find-lr"], ["--resume"], "--resume does not apply"),
+    ],
+)
+def test_command_refuses_these_options_by_name(
+    tmp_path: Path, mode: list[str], given: list[str], refused: str
+) -> None:
+    is_one_sentence(command("train", "--data", "synthetic:70", *mode, *given, cwd=tmp_path), refused)
 
 
 def test_out_of_fold_rows_list_each_image_once_with_its_prediction(

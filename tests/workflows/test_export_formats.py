@@ -146,6 +146,20 @@ def test_core_ml_export_without_coremltools_names_the_extra_and_platforms(
         export_other._write_coreml(job, Path("m.mlpackage"))
 
 
+@pytest.mark.parametrize("name", ["theirs.ONNX", "model.bin", "model"])
+def test_an_onnx_file_of_any_name_can_become_int8(tmp_path: Path, name: str) -> None:
+    path = make_onnx(tmp_path / name)
+    require_possible(LoadedModel(name, path, CARD.labels, lambda crops: crops), "int8")
+
+
+@pytest.mark.parametrize("name", ["small", "default", "ferplus"])
+def test_a_bundled_model_is_int8_already(name: str) -> None:
+    loaded = LoadedModel(name, Path(name), CARD.labels, lambda crops: crops)
+    with pytest.raises(ModelError, match=r"got a bundled one, which is int8 already"):
+        require_possible(loaded, "int8")
+    require_possible(loaded, "onnx")
+
+
 def test_model_of_another_runtime_cannot_be_exported(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(40))

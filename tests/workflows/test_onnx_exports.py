@@ -13,9 +13,17 @@ import onnxruntime
 import pytest
 
 import mien
+from mien.data.dataset import TRAINING, Dataset
+from mien.data.image_sample import sample_images
 from mien.errors import ModelError
+from mien.labels import LabelSet
+from mien.recognition.classifier import Classifier
 from mien.workflows import export_other
+from mien.workflows.export_parity import COMPARED
+from mien.workflows.load_model import open_model
 from mien.workflows.reporter import SilentReporter
+from tests.builders.datasets import dataset_of
+from tests.builders.models import CARD, make_onnx
 
 NAMES = ("down", "level", "up")
 
@@ -156,3 +164,76 @@ def test_installed_openvino_exports_a_third_party_onnx_file(tmp_path: Path, batc
     source = write_foreign(tmp_path / "theirs.onnx", batch=batch)
     export(source, "openvino", tmp_path / "model.xml")
     assert (tmp_path / "model.bin").is_file()
+
+
+def test_a_sample_has_different_images_of_all_parts_of_the_data() -> None:
+    images = np.arange(1000)[:, None, None] * np.ones((1, 2, 2), np.int64)
+    sample = sample_images(images, 200)[:, 0, 0]
+    assert len(set(sample.tolist())) == 200
+    assert np.bincount(sample // 100, minlength=10).min() > 8
+    assert np.bincount(sample[:50] // 100, minlength=10).min() > 0
+    assert (sample == sample_images(images, 200)[:, 0, 0]).all()
+    assert sorted(sample_images(images[:20], 200)[:, 0, 0].tolist()) == list(range(20))
+
+
+@pytest.fixture
+def sorted_faces() -> Dataset:
+    """Dark images of one class, then bright images of another, as folders are read."""
+    images = np.repeat([10, 200], 800)[:, None, None] * np.ones((1, 48, 48))
+    return dataset_of(images.astype(np.uint8), [0] * 800 + [1] * 800, TRAINING, LabelSet("two", ("a", "b")))
+
+
+def shades(crops: Any) -> list[int]:
+    """How many crops are dark and how many are bright."""
+    levels = np.asarray(crops).reshape(len(crops), -1)[:, 0]
+    return [int((levels < 50).sum()), int((levels > 50).sum())]
+
+
+def test_int8_is_calibrated_and_compared_on_images_of_all_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sorted_faces: Dataset
+) -> None:
+    from mien.training import onnx_export
+    from mien.workflows import export_onnx
+
+    calibrated: list[Any] = []
+    compared: list[Any] = []
+
+    def quantize(source: Path, target: Path, calibration: Any, **_: Any) -> None:
+        calibrated.extend(calibration.batches)
+        target.write_bytes(source.read_bytes())
+
+    def raw_outputs(self: Any, crops: Any) -> Any:
+        compared.append(crops)
+        return np.ones((len(crops), 7), np.float32) / 7
+
+    monkeypatch.setattr(onnx_export, "quantize", quantize)
+    monkeypatch.setattr(Classifier, "raw_outputs", raw_outputs)
+    model = open_model(str(make_onnx(tmp_path / "m.onnx")))
+    export_onnx.write_int8(model, CARD, tmp_path / "small.onnx", sorted_faces)
+    pixels = np.concatenate(calibrated)
+    assert len(pixels) == export_onnx.CALIBRATION_IMAGES
+    assert min(shades(pixels)) > 200
+    assert [len(crops) for crops in compared] == [COMPARED, COMPARED]
+    assert min(map(min, map(shades, compared))) > 30
+
+
+def test_other_formats_and_releases_use_images_of_all_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sorted_faces: Dataset
+) -> None:
+    from mien.workflows import release
+
+    faces = export_other._faces(sorted_faces)
+    assert len(faces) == export_other.CALIBRATION_FACES
+    assert min(shades(faces)) > 100
+    assert min(shades(export_other.Job(open_model("tiny"), CARD, faces).pixels)) > 30
+
+    class End(Exception):
+        pass
+
+    def both_files(_network: object, _card: object, crops: Any, _folder: Path) -> None:
+        assert min(shades(crops)) > 200
+        raise End
+
+    monkeypatch.setattr(release, "_both_files", both_files)
+    with pytest.raises(End):
+        release.write_release(None, CARD, sorted_faces, tmp_path / "release.onnx")

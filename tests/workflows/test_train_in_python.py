@@ -15,6 +15,8 @@ import pytest
 import mien
 from mien.data.dataset import Dataset
 from mien.errors import ModelError
+from mien.training import learning_rate_search, trainer
+from mien.training.model_builder import build_model
 from mien.workflows.reporter import Reporter, SilentReporter
 from tests.builders.datasets import make_dataset
 from tests.helpers.command import mien_process
@@ -272,3 +274,120 @@ def test_resuming_with_callbacks_without_saved_state_emits_a_warning(tmp_path: P
     train(dataset, tmp_path / "run", resume=True, reporter=told, **parts, epochs=2)
     assert [text for text in told.warnings if "callback Counting" in text]
     assert [text for text in told.warnings if "random state of `augment`" in text]
+
+
+def count_calls(images: Any) -> Any:
+    count_calls.calls += 1  # type: ignore[attr-defined]
+    return images
+
+
+class Counter(keras.callbacks.Callback):  # type: ignore[misc]
+    """Counts epochs, with a state that can be saved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epochs = 0
+        self.ends: list[int] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.epochs += 1
+
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        self.ends.append(self.epochs)
+
+    def get_state(self) -> int:
+        return self.epochs
+
+    def set_state(self, state: int) -> None:
+        self.epochs = state
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_each_fold_trains_the_custom_network_from_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: bool
+) -> None:
+    begun: list[list[np.ndarray[Any, Any]]] = []
+
+    def build(*arguments: Any, **keywords: Any) -> keras.Model:
+        model = build_model(*arguments, **keywords)
+        begun.append(model.get_weights())
+        return model
+
+    def network() -> keras.Model:
+        layers = [keras.layers.Flatten(), keras.layers.Dense(7, activation="softmax")]
+        return tiny_network() if built else keras.Sequential(layers)
+
+    monkeypatch.setattr(trainer, "build_model", build)
+    monkeypatch.setattr(count_calls, "calls", 0, raising=False)
+    counter = Counter()
+    options = {
+        "callbacks": [counter],
+        "augment": count_calls,
+        "epochs": 2,
+        "batch_size": 16,
+        "out": tmp_path / "cv",
+    }
+    given = network()
+    dataset, told = make_dataset(70, 28, 14), Told()
+    done = mien.cross_validate(dataset, 2, network=given, reporter=told, **options)
+    assert len(begun) == 2
+    for first, second in zip(*begun, strict=True):
+        np.testing.assert_array_equal(first, second)
+    for first, given_weight in zip(begun[0], given.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, given_weight)  # it is not changed
+    assert count_calls.calls > 8  # type: ignore[attr-defined]
+    assert counter.ends == [2, 2]
+    for fold in (1, 2):
+        recipe = json.loads((tmp_path / "cv" / f"fold-{fold}" / "recipe.json").read_text())
+        assert recipe["network"]["kind"] == "custom"
+    assert not [text for text in told.warnings if "checkpoint cannot hold" in text]
+    again = mien.cross_validate(dataset, 2, network=network(), reporter=told, **options)  # reuses the folds
+    assert len(begun) == 2
+    np.testing.assert_array_equal(again.probabilities, done.probabilities)
+    with pytest.raises(
+        ModelError, match=r"fold-1 was trained with network, callbacks, augment of your own, not"
+    ):
+        mien.cross_validate(
+            dataset, 2, network=network(), epochs=2, batch_size=16, out=tmp_path / "cv", reporter=told
+        )
+
+
+def test_invalid_custom_parts_are_refused_by_a_cross_validation_and_a_search(tmp_path: Path) -> None:
+    dataset = make_dataset(70, 28, 14)
+    for function in (mien.cross_validate, mien.find_learning_rate):
+        with pytest.raises(ModelError, match=r"Expected `network` as a keras\.Model, got str"):
+            function(dataset, network="mine", out=tmp_path / "x", reporter=SilentReporter())
+        with pytest.raises(ModelError, match="Expected `callbacks` as Keras callbacks, got str"):
+            function(dataset, callbacks=["mine"], out=tmp_path / "x", reporter=SilentReporter())
+
+
+@pytest.mark.parametrize("kind", ["uncompiled", "constant", "schedule"])
+def test_learning_rate_search_trains_the_custom_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    built: list[keras.Model] = []
+
+    def build(*arguments: Any, **keywords: Any) -> keras.Model:
+        built.append(build_model(*arguments, **keywords))
+        return built[0]
+
+    monkeypatch.setattr(learning_rate_search, "build_model", build)
+    monkeypatch.setattr(count_calls, "calls", 0, raising=False)
+    network = tiny_network(compiled=kind == "constant")
+    if kind == "schedule":
+        rate = keras.optimizers.schedules.ExponentialDecay(1e-2, 100, 0.9)
+        network.compile(optimizer=keras.optimizers.SGD(rate, momentum=0.5), loss="categorical_crossentropy")
+    before, told = network.get_weights(), Told()
+    found = mien.find_learning_rate(
+        make_dataset(70, 28, 14), network=network, augment=count_calls, callbacks=[Counter()], batch_size=16,
+        out=tmp_path / "lr", reporter=told,
+    )  # fmt: skip
+    assert built[0].count_params() == network.count_params()
+    expected = {"constant": "Adam", "schedule": "SGD"}
+    assert type(built[0].optimizer).__name__ == expected.get(kind, type(built[0].optimizer).__name__)
+    assert count_calls.calls > 10  # type: ignore[attr-defined]
+    assert 1e-6 <= found.suggested <= 0.1
+    assert found.plot.is_file()
+    for one, other in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert [text for text in told.warnings if "`callbacks` are not called" in text]

@@ -50,7 +50,7 @@ def evaluate(
         typer.Argument(
             metavar="OTHER",
             autocompletion=complete_models,
-            help="A second model to compare with the first on the same images.",
+            help="A second model to compare with the first on the same images. No files are written then.",
         ),
     ] = None,
     *,
@@ -118,7 +118,7 @@ def evaluate(
     """Evaluate a model on one split, or compare two models.
 
     Prints the accuracy with its 95% interval, loss, F1 scores and the accuracy without duplicate images. Writes figures
-    and a report to a folder. With two models, prints both and the differences between them.
+    and a report to a folder. With two models, prints both and the differences between them, and writes no files.
     """
     from mien.cli.console_reporter import ConsoleReporter
     from mien.workflows.evaluate_model import EvaluateOptions, run_evaluation

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.cells import is_one_hot, labels_of, pixels_of
+from mien.data.cells import is_missing, labels_of, pixels_of, word_of
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.data.records import Records
+from mien.data.soft_labels import is_soft, read_soft_labels
 from mien.errors import DataError
 from mien.labels import FER2013, quote
 
@@ -34,6 +35,9 @@ _PARTS = {
     PUBLIC_TEST: re.compile(r"(?:val|valid|validation|publictest)", re.IGNORECASE),
     PRIVATE_TEST: re.compile(r"(?:test|testing|privatetest)", re.IGNORECASE),
 }
+_MEMORY = "memory"
+"""Name of the source of data that are not read from a file."""
+
 _EXPECTED = "images and labels: arrays called images and labels, x and y, or x_train, y_train, x_val, y_val …"
 
 
@@ -94,7 +98,7 @@ def read_memory(data: Any, options: ReadOptions, progress: Progress | None = Non
     """
     if isinstance(data, Mapping):
         return read_arrays_of(
-            {str(key): _to_array(value) for key, value in data.items()}, options, "memory", progress
+            {str(key): _to_array(value) for key, value in data.items()}, options, _MEMORY, progress
         )
     if isinstance(data, tuple | list) and len(data) in {2, 3} and not isinstance(data[0], str):
         return _read_tuple(data, options, progress)
@@ -104,24 +108,24 @@ def read_memory(data: Any, options: ReadOptions, progress: Progress | None = Non
 
 
 def _read_tuple(data: Sequence[Any], options: ReadOptions, progress: Progress | None) -> Dataset:
-    """Read images, labels and optional splits; numbers are indices into the label set, by default FER2013's."""
-    given = np.asarray(data[1])
-    label_set = options.label_set or FER2013
-    soft = given.ndim == 2 and given.shape[1] > 1 and given.dtype.kind == "f" and not is_one_hot(given)
-    arrays: dict[str, Any] = {"images": data[0], "labels": given.argmax(axis=1) if soft else given}
+    """Read images, labels and optional splits; numbers are indices into the label set, by default FER2013's.
+
+    Labels may be distributions, float (n, classes), with a column for each class name.
+    """
+    given = _to_array(data[1])
+    arrays: dict[str, Any] = {"images": data[0], "labels": given}
     if len(data) == 3 and data[2] is not None:
-        arrays["splits"] = np.asarray(data[2])
-    if options.class_names is None and given.dtype.kind in "uif":
+        arrays["splits"] = _to_array(data[2])
+    if isinstance(given, np.ndarray) and is_soft(given):
+        soft = read_soft_labels(given, options, _MEMORY)
+        arrays["labels"] = soft.words
+        options = replace(options, label_set=soft.label_set, class_names=None, merge=())
+        return soft.apply(read_arrays_of(arrays, options, _MEMORY, progress))
+    if options.class_names is None and isinstance(given, np.ndarray) and given.dtype.kind in "uif":
+        label_set = options.label_set or FER2013
         arrays["class_names"] = np.array(label_set.classes)
         options = replace(options, label_set=label_set)
-    dataset = read_arrays_of(arrays, options, "memory", progress)
-    if not soft:
-        return dataset
-    if given.shape[1] != len(dataset.label_set) or len(dataset) != len(given):
-        raise DataError(
-            f"Expected label distributions of shape (n, {len(dataset.label_set)}), got {given.shape}."
-        )
-    return replace(dataset, targets=given.astype(np.float32))
+    return read_arrays_of(arrays, options, _MEMORY, progress)
 
 
 def read_arrays_of(
@@ -136,9 +140,10 @@ def read_arrays_of(
     arrays = _with_names(arrays)
     labels: list[str | int | None] = []
     splits: list[str | None] = []
-    for split, image, label in _pairs(arrays, source):
+    pairs, notes = _pairs(arrays, source)
+    for split, image, label in pairs:
         pixels = _images_of(arrays[image], image, source)
-        words = labels_of(arrays[label], label, source)
+        words = labels_of(_cells(arrays[label]), label, source)
         if len(pixels) != len(words):
             raise DataError(
                 f"{source}: expected as many labels as images, got {len(words):,} {label} and {len(pixels):,} {image}."
@@ -147,24 +152,26 @@ def read_arrays_of(
         labels += words
         splits += [split] * len(words)
     if "split" in arrays or "splits" in arrays:
-        splits = [str(text) for text in np.asarray(arrays.get("split", arrays.get("splits"))).tolist()]
-    groups = arrays.get(options.group) if options.group else None
+        splits = [word_of(cell) for cell in _column(arrays.get("split", arrays.get("splits")))]
+    given = arrays.get(options.group) if options.group else None
+    groups = None if given is None else [word_of(cell) or "" for cell in _column(given)]
     if options.group and groups is None:
         raise DataError(
             f"{source}: expected an array called {quote(options.group)} for the groups, found none."
         )
-    for name, column in (("splits", splits), ("groups", [] if groups is None else groups)):
-        if len(column) and len(column) != len(labels):
+    for name, column in (("splits", splits), ("groups", groups)):
+        if column is not None and len(column) != len(labels):
             raise DataError(
                 f"{source}: expected {len(labels):,} {name}, one for each image, got {len(column):,}."
             )
-    given = arrays.get("class_names")
-    names = {} if given is None else {i: str(name) for i, name in enumerate(np.asarray(given).tolist())}
+    named = arrays.get("class_names")
+    names = {} if named is None else {i: str(name) for i, name in enumerate(np.asarray(named).tolist())}
     records = Records(
         source, labels, images.__getitem__,
         splits=splits if any(splits) else None,
-        groups=None if groups is None else [str(group) for group in groups.tolist()],
+        groups=groups,
         names=names,
+        notes=notes,
     )  # fmt: skip
     return records.to_dataset(options, progress)
 
@@ -172,9 +179,28 @@ def read_arrays_of(
 def _to_array(value: Any) -> Any:
     """Return an array; images of several sizes stay a list."""
     try:
-        return np.asarray(value)
+        array = np.asarray(value)
     except ValueError:
         return list(value)
+    if array.dtype.kind == "U" and isinstance(value, list | tuple) and any(map(is_missing, value)):
+        return np.array(value, object)  # among words, NumPy would turn a missing value into the word nan
+    return array
+
+
+def _column(array: Any) -> list[Any]:
+    """Return the values of a column, (n,) or (n, 1)."""
+    cells = np.atleast_1d(_cells(array))
+    return list((cells[:, 0] if cells.ndim == 2 and cells.shape[1] == 1 else cells).tolist())
+
+
+def _cells(array: Any) -> NDArray[Any]:
+    """Return a column as an array: objects for a list of values of several shapes."""
+    if isinstance(array, np.ndarray):
+        return array
+    cells = np.empty(len(array), object)
+    for row, value in enumerate(array):
+        cells[row] = value
+    return cells
 
 
 def _with_names(arrays: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -196,8 +222,16 @@ def _images_of(images: Any, name: str, source: str) -> Sequence[NDArray[np.uint8
     ]
 
 
-def _pairs(arrays: Mapping[str, Any], source: str) -> list[tuple[str | None, str, str]]:
-    """Return arrays of images with the arrays of their labels, and their split."""
+_Pair = tuple[str | None, str, str]
+"""The split of two arrays, and the names of the arrays of its images and of its labels."""
+
+
+def _pairs(arrays: Mapping[str, Any], source: str) -> tuple[list[_Pair], tuple[str, ...]]:
+    """Return the arrays of images with those of their labels, by split, and notes about arrays that are not read.
+
+    Raises:
+        DataError: If there are none, or two pairs for Training.
+    """
     parts: dict[tuple[str | None, str], str] = {}
     for name in arrays:
         if name in {"class_names", "split", "splits", "groups"}:
@@ -217,4 +251,24 @@ def _pairs(arrays: Mapping[str, Any], source: str) -> list[tuple[str | None, str
     ]
     if not pairs:
         raise DataError(f"{source}: expected {_EXPECTED}; got {quote(', '.join(arrays))}.")
-    return [pair for pair in pairs if pair[0] is not None] or pairs
+    paired = {split for split, *_ in pairs}
+    notes = tuple(
+        f"{source}: {name} is not read, because there are no {'labels' if kind == 'images' else 'images'} for it."
+        for (split, kind), name in parts.items()
+        if split not in paired
+    )
+    return _with_split_of_unnamed(pairs, source), notes
+
+
+def _with_split_of_unnamed(pairs: list[_Pair], source: str) -> list[_Pair]:
+    """Return the pairs; one without a split is Training if others have splits, as in `x, y, x_test, y_test`."""
+    first, *others = pairs
+    if first[0] is not None or not others:
+        return pairs
+    if training := [pair for pair in others if pair[0] == TRAINING]:
+        both = " and ".join(f"{image}, {label}" for _, image, label in (first, training[0]))
+        raise DataError(
+            f"{source}: expected one array of images and one of labels for {TRAINING}, found {both}. Remove one of the "
+            "two pairs, or give the other splits names such as x_val and x_test."
+        )
+    return [(TRAINING, *first[1:]), *others]

@@ -64,7 +64,7 @@ def read_frame(
     records = Records(
         SOURCE, labels_of(frame[label].to_numpy(), str(label), SOURCE),
         lambda row: image_of(cells[row], f"{SOURCE} row {row + 1}"),
-        splits=[text or "train" for text in splits] if splits and any(splits) else None,
+        splits=splits if splits and any(splits) else None,
         groups=groups,
         fer2013=column_key(str(label)) == "emotion" and (bool(pixels) or column_key(str(image)) in PIXELS),
         files=files,

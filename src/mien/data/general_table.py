@@ -77,7 +77,7 @@ def read_general(
         DataError: If a table has no column of labels or images, or a row is invalid.
     """
     rows = _Rows([], [], [], [], [])
-    told, fer2013 = False, True
+    fer2013 = True
     notes: tuple[str, ...] = ()
     finder = ImageFinder([path.parent for path in paths], aligned=options.crop is None)
     for path in paths:
@@ -86,13 +86,12 @@ def read_general(
                 decoder = TextDecoder(member.name)
                 header, lines = open_rows(member.name, member.stream, decoder)
                 split = split_of_table(member.inner) or split_of_table(path.name)
-                told |= split is not None or header.split is not None
                 fer2013 &= header.is_fer2013
                 _read_rows(member.name, header, lines, split, options.group, rows, finder)
                 notes += decoder.notes
     records = Records(
         source, rows.labels, rows.images.__getitem__,
-        splits=[split or "train" for split in rows.splits] if told else None,
+        splits=rows.splits if any(rows.splits) else None,
         groups=rows.groups if options.group else None,
         fer2013=fer2013,
         files=rows.files if any(rows.files) else None,

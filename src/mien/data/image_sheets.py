@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.data.cells import separate_groups
 from mien.data.dataset import PUBLIC_TEST, Dataset, LeftOut
 from mien.data.text_encoding import TextDecoder
 from mien.errors import DataError
@@ -52,7 +53,7 @@ def read_sheets(folder: Path, label_set: LabelSet) -> Dataset:
 
     Returns:
         The faces as crops of 48x48, resized by area averaging, in the order of the table; with `sources` and `groups` if
-        the table has these columns.
+        the table has these columns. A row with an empty group is a group of its own; a note counts these rows.
 
     Raises:
         DataError: If a row has no valid place or label, or a sheet cannot be read.
@@ -77,15 +78,17 @@ def read_sheets(folder: Path, label_set: LabelSet) -> Dataset:
             labels[i] = label_set.index(row["label"] or "")
         except DataError as error:
             raise DataError(f"{where}: {error}") from error
+    groups, group_notes = separate_groups(_column(rows, "group"), str(folder))
+    sources = _column(rows, "source")
     return Dataset(
         images=images,
         targets=np.eye(len(label_set), dtype=np.float32)[labels],
         split=np.full(len(rows), PUBLIC_TEST),
         label_set=label_set,
         source=str(folder),
-        left_out=LeftOut(remarks=decoder.notes),
-        sources=_column(rows, "source"),
-        groups=_column(rows, "group"),
+        left_out=LeftOut(remarks=(*decoder.notes, *group_notes)),
+        sources=None if sources is None else np.array(sources, np.str_),
+        groups=None if groups is None else np.array(groups, np.str_),
     )
 
 
@@ -101,7 +104,6 @@ def _face(sheet: NDArray[np.uint8], place: str | None, where: str) -> NDArray[np
     return sheet[row * side : (row + 1) * side, column * side : (column + 1) * side]
 
 
-def _column(rows: list[dict[str, str]], name: str) -> NDArray[np.str_] | None:
-    if name not in rows[0]:
-        return None
-    return np.array([row[name] or "" for row in rows])
+def _column(rows: list[dict[str, str]], name: str) -> list[str] | None:
+    """Return the texts of a column, "" for empty cells; `None` if the table has no such column."""
+    return [(row[name] or "").strip() for row in rows] if name in rows[0] else None

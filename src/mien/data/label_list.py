@@ -20,9 +20,10 @@ from mien.data.text_encoding import TextDecoder
 from mien.errors import DataError
 from mien.images import IMAGE_SUFFIXES
 from mien.labels import quote
+from mien.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from mien.data.dataset import Dataset
@@ -100,20 +101,21 @@ def read_label_list(
             images.append(DataError(f"{path} line {number}: {error}"))
         except DataError as error:
             raise DataError(f"{path} line {number}: {error}") from None
-    splits = [_split_of(name) for name, _ in rows]
+    names = [name for name, _ in rows]
+    splits = [_split_of(name) for name in names]
     if path.name.lower() == RAFDB and options.class_names is None:
         options = replace(options, class_names="rafdb")
     groups = None
     if options.group:
         from mien.data.folders import find_groups
 
-        groups = find_groups([(name, name) for name, _ in rows], options.group, path)
+        groups = find_groups([(name, name) for name in names], options.group, path)
     records = Records(
         source, [int(label) if label.isdecimal() else label for _, label in rows], images.__getitem__,
-        splits=[split or "train" for split in splits] if all(splits) else None,
+        splits=splits if all(splits) else None,
         groups=None if groups is None else groups.tolist(),
-        files=[name for name, _ in rows],
-        notes=decoder.notes,
+        files=names,
+        notes=(*decoder.notes, *_note_unused_splits(path, names, splits)),
     )  # fmt: skip
     return records.to_dataset(options, progress)
 
@@ -146,6 +148,20 @@ def _parse(line: str) -> tuple[str, str] | None:
 def _split_of(name: str) -> str | None:
     """Return the split at the start of an image name such as `train_00001.jpg`; `None` if there is none."""
     return parse_split(re.split(r"[_\-]", name.rpartition("/")[2])[0])
+
+
+def _note_unused_splits(path: Path, names: Sequence[str], splits: Sequence[str | None]) -> tuple[str, ...]:
+    """Return a note if only some of the names begin with a split, so that the splits are not read from them."""
+    missing = splits.count(None)
+    if missing in {0, len(splits)}:
+        return ()
+    first = names[splits.index(None)]
+    what = counted(missing, "name does", "names do")
+    note = (
+        f"{path}: {what} not begin with a split, such as train_ or test_ (the first: {quote(first)}), so the data have "
+        "no splits."
+    )
+    return (note,)
 
 
 def _is_apart(path: Path) -> bool:

@@ -130,11 +130,10 @@ def read_parquet(
     rows = _Rows()
     for path, split in zip(paths, _splits(paths, root or paths[0].parent), strict=True):
         _read_rows(path, split, options.group, rows, source)
-    divided = any(split is not None for split in rows.splits)
     records = Records(
         source, rows.labels,
         lambda row: image_of(rows.images[row], f"{source} row {row + 1}", rows.folders[row]),
-        splits=[split or "train" for split in rows.splits] if divided else None,
+        splits=rows.splits if any(rows.splits) else None,
         groups=rows.groups if options.group else None,
         names=rows.names,
         files=rows.files if any(rows.files) else None,

@@ -15,7 +15,7 @@ from mien.data.class_spelling import is_same_class
 from mien.data.classes import choose_classes
 from mien.data.dataset import TRAINING, UNLABELED, Dataset, LeftOut
 from mien.data.reading_options import NO_FACE
-from mien.data.splits import splits_of_values
+from mien.data.splits import fill_splits
 from mien.errors import DataError, MienError
 from mien.images import CROP_SIZE, read_image, to_crop
 from mien.labels import FER2013, LabelSet, meaning, quote
@@ -59,7 +59,7 @@ class Records:
         labels: for each row a word, an integer, or `None` if it has no label.
         image: function that returns the image of a row: gray or RGB uint8, the path of an image file, or its bytes. It
             may raise an error or return one; then the row is left out and reported.
-        splits: the split of each row as spelled in the source, if it has splits.
+        splits: the split of each row as spelled in the source, if it has splits; rows with `None` are Training.
         groups: the group of each row, if groups were requested.
         fer2013: whether numbers are in FER2013's order.
         split: the split of all rows if `splits` is `None`; `None` for data without splits.
@@ -89,7 +89,7 @@ class Records:
         """
         if not len(self.labels):
             raise DataError(f"{self.source}: expected rows of images, found none.")
-        split = self._splits()
+        split, split_notes = self._splits()
         classes = self._classes(options, split)
         label_set, index = classes.label_set, classes.index
         kept = np.flatnonzero(index != _LEFT_OUT)
@@ -124,15 +124,17 @@ class Records:
             divided=self.splits is not None or self.split is not None,
             left_out=LeftOut(
                 tuple(unreadable), chosen=int((index == _LEFT_OUT).sum()), without_face=tuple(faceless),
-                remarks=(*self.notes, *classes.notes, *group_notes), classes=classes.left_out,
+                remarks=(*self.notes, *split_notes, *classes.notes, *group_notes), classes=classes.left_out,
             ),
         )  # fmt: skip
         return dataset if read.all() else dataset.select(read)
 
-    def _splits(self) -> NDArray[np.str_]:
+    def _splits(self) -> tuple[NDArray[np.str_], tuple[str, ...]]:
+        """Return the split of each row, and a note for the user about rows without one."""
         if self.splits is None:
-            return np.full(len(self.labels), self.split or TRAINING)
-        return np.array(splits_of_values(self.splits, self.source))
+            return np.full(len(self.labels), self.split or TRAINING), ()
+        splits, notes = fill_splits(self.splits, self.source)
+        return np.array(splits), notes
 
     def _classes(self, options: ReadOptions, split: NDArray[np.str_]) -> _Classes:
         numbers = {label for label in self.labels if isinstance(label, int)}

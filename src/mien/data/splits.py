@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.errors import DataError
 from mien.labels import quote
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,6 +86,19 @@ def splits_of_values(values: Sequence[str | None], source: str) -> list[str]:
         value = values[found.index(None)]
         raise DataError(f"{source}: expected splits such as train, val and test, got {quote(value)}.")
     return [split for split in found if split is not None]
+
+
+def fill_splits(values: Sequence[str | None], source: str) -> tuple[list[str], tuple[str, ...]]:
+    """Return the splits of the values of a column, Training for empty ones, and a note for the user about these.
+
+    Raises:
+        DataError: If a value is not a split. The message begins with `source`.
+    """
+    splits = splits_of_values([TRAINING if value is None else value for value in values], source)
+    if not (count := sum(value is None for value in values)):
+        return splits, ()
+    what = counted(count, "row has no split and is", "rows have no split and are")
+    return splits, (f"{source}: {what} in {TRAINING}.",)
 
 
 def means_either(name: str) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.evaluation import calibration, metrics
+from mien.evaluation.resampling import resample_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +40,10 @@ def mean_recall(confusion: NDArray[np.int64], counted: NDArray[np.bool_]) -> NDA
 
 
 def group_interval(
-    confusions: NDArray[np.int64],
+    true: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    groups: NDArray[np.str_],
+    classes: int,
     score: Callable[[NDArray[np.int64]], NDArray[np.float64]],
     *,
     resamples: int = _RESAMPLES,
@@ -47,28 +51,27 @@ def group_interval(
 ) -> tuple[float, float]:
     """Compute the 95% bootstrap interval of a score by resampling whole groups.
 
+    With a single group, every resample is the same, and the interval has a width of 0.
+
     Args:
-        confusions: the confusion matrix of each group, (groups, classes, classes).
-        score: function from a stack of confusion matrices to one score each.
+        true: class indices (n,).
+        predicted: class indices (n,).
+        groups: (n,), the group of each image.
+        classes: number of classes.
+        score: function from a stack of confusion matrices (resamples, classes, classes) to one score each.
         resamples: number of resamples.
         seed: random seed.
     """
-    groups = len(confusions)
-    drawn = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=resamples)
-    flat = confusions.reshape(groups, -1)
-    scores = score((drawn @ flat).reshape(resamples, *confusions.shape[1:]))
-    low, high = np.quantile(scores, [0.025, 0.975])
+    size = classes * classes
+    rng = np.random.default_rng(seed)
+    kinds, chunks = resample_cells(rng, true * classes + predicted, groups, resamples, width=size)
+    scores = []
+    for counts in chunks:
+        cells = np.zeros((len(counts), size), np.int64)
+        cells[:, kinds] = counts
+        scores.append(score(cells.reshape(-1, classes, classes)))
+    low, high = np.quantile(np.concatenate(scores), [0.025, 0.975])
     return float(low), float(high)
-
-
-def group_confusions(
-    true: NDArray[np.int64], predicted: NDArray[np.int64], groups: NDArray[np.str_], classes: int
-) -> NDArray[np.int64]:
-    """Return the confusion matrix of each group, int64 (groups, classes, classes), sorted by group name."""
-    names, index = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(names), classes, classes), np.int64)
-    np.add.at(counts, (index, true, predicted), 1)
-    return counts
 
 
 def score_sources(
@@ -96,8 +99,8 @@ def score_sources(
         here = sources == source
         predicted = probabilities[here].argmax(axis=1)
         names = groups[here] if groups is not None else np.arange(here.sum()).astype(str)
-        confusions = group_confusions(true[here], predicted, names, len(labels))
-        total = confusions.sum(axis=0)
+        images = (true[here], predicted, names, len(labels))
+        total = metrics.confusion_matrix(true[here], predicted, len(labels))
         support = total.sum(axis=1)
         counted = support >= min(FEWEST_FACES, support.max())
 
@@ -107,11 +110,11 @@ def score_sources(
         scores = metrics.class_scores(total)
         found[source] = {
             "n": int(here.sum()),
-            "groups": len(confusions),
+            "groups": len(np.unique(names)),
             "accuracy": metrics.accuracy(total),
-            "accuracy_interval": list(group_interval(confusions, accuracy_of)),
+            "accuracy_interval": list(group_interval(*images, accuracy_of)),
             "mean_recall": float(recall(total)),
-            "mean_recall_interval": list(group_interval(confusions, recall)),
+            "mean_recall_interval": list(group_interval(*images, recall)),
             "ece": calibration.expected_calibration_error(probabilities[here], true[here]),
             "recall": dict(zip(labels, scores.recall.tolist(), strict=True)),
             "support": dict(zip(labels, support.tolist(), strict=True)),

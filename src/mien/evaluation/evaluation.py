@@ -104,6 +104,21 @@ class Evaluation:
         )
         return html_table(rows, ("class", "precision", "recall", "F1", "images"), title=title)
 
+    def interval_notes(self) -> list[str]:
+        """Return sentences about 95% intervals without a width, because there is only one group to resample."""
+        if self.groups is None:
+            return []
+        cannot = "and whole groups are resampled for the 95% interval, which therefore has no width"
+        if len(set(self.groups.tolist())) == 1:
+            return [
+                f"All images are of one group ({self.groups[0][:40]}), {cannot}. Add images of other groups."
+            ]
+        return [
+            f"The source {source[:40]} has one group, {cannot}. Add images of other groups."
+            for source, scores in (self.by_source or {}).items()
+            if scores["groups"] == 1
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the scores as a JSON-serializable dict, without the arrays with one row per image."""
         kept = [field.name for field in fields(self) if field.name not in _BY_IMAGE]

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.errors import DataError
 from mien.evaluation.metrics import macro_f1
+from mien.evaluation.resampling import draw_groups, resample_cells
 from mien.wording import counted
 
 if TYPE_CHECKING:
@@ -151,7 +153,8 @@ def difference_interval(
     Args:
         first: which images the first model classifies correctly, bool (n,).
         second: the same for the second model, bool (n,).
-        groups: the group of each image; groups are resampled as a whole.
+        groups: the group of each image; groups are resampled as a whole. With a single group, the interval has a width
+            of 0.
         seed: random seed of the bootstrap.
     """
     gain = second.astype(np.int64) - first.astype(np.int64)
@@ -163,8 +166,8 @@ def difference_interval(
     else:
         _, index = np.unique(groups, return_inverse=True)
         sums, sizes = np.bincount(index, weights=gain), np.bincount(index)
-        weights = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=RESAMPLES)
-        means = (weights @ sums) / np.maximum(weights @ sizes, 1)
+        chunks = draw_groups(rng, len(sizes), RESAMPLES)
+        means = np.concatenate([(drawn @ sums) / np.maximum(drawn @ sizes, 1) for drawn in chunks])
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
 
@@ -175,19 +178,11 @@ def _f1_interval(
     classes = len(first.labels)
     cells = (first.true * classes + first.predicted) * classes + second.predicted
     rng = np.random.default_rng([seed, 1])
-    kinds, index = np.unique(cells, return_inverse=True)
-    if groups is None:
-        counts = np.bincount(index)
-        drawn = rng.multinomial(len(cells), counts / len(cells), size=_F1_RESAMPLES)
-    else:
-        names, of = np.unique(groups, return_inverse=True)
-        table = np.zeros((len(names), len(kinds)), np.int64)
-        np.add.at(table, (of, index), 1)
-        drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=_F1_RESAMPLES) @ table
+    kinds, chunks = resample_cells(rng, cells, groups, _F1_RESAMPLES)
     true, rest = np.divmod(kinds, classes * classes)
     one, other = np.divmod(rest, classes)
     differences = []
-    for row in drawn:
+    for row in chain.from_iterable(chunks):
         pair = []
         for predicted in (one, other):
             confusion = np.zeros((classes, classes), np.int64)

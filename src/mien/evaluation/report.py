@@ -94,7 +94,7 @@ def write_report(
     Returns:
         The path of the page.
     """
-    body = [_heading(evaluation), _tiles(evaluation), _class_table(evaluation)]
+    body = [_heading(evaluation), _tiles(evaluation), *_notes(evaluation), _class_table(evaluation)]
     body += [_image(title, figure) for title, figure in _figures(evaluation, history, samples, seed)]
     if card:
         body.append(_card_table(card))
@@ -138,6 +138,10 @@ def _tiles(evaluation: Evaluation) -> str:
         for name, score, more in scores
     )
     return '<div class="tiles">\n' + "\n".join(tiles) + "\n</div>"
+
+
+def _notes(evaluation: Evaluation) -> list[str]:
+    return [f'<p class="muted">{escape(note)}</p>' for note in evaluation.interval_notes()]
 
 
 def _class_table(evaluation: Evaluation) -> str:

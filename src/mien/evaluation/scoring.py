@@ -19,7 +19,7 @@ from mien.data.dataset import PRIVATE_TEST, Dataset
 from mien.data.inspection import duplicate_free, require_splits
 from mien.errors import DataError, ModelError
 from mien.evaluation import calibration, metrics
-from mien.evaluation.by_source import group_confusions, group_interval, score_sources
+from mien.evaluation.by_source import group_interval, score_sources
 from mien.evaluation.evaluation import Evaluation
 from mien.evaluation.split_names import find_split
 from mien.probability_checks import require_probabilities
@@ -203,7 +203,12 @@ def _score(
     predicted = probabilities.argmax(axis=1)
     confusion = metrics.confusion_matrix(true, predicted, len(labels))
     groups = _group_names(subset)
-    by_group = None if groups is None else group_confusions(true, predicted, groups, len(labels))
+
+    def interval(name: metrics.Score) -> tuple[float, float]:
+        if groups is None:
+            return metrics.bootstrap_interval(confusion, name)
+        return group_interval(true, predicted, groups, len(labels), metrics.SCORES[name])
+
     return Evaluation(
         model=model,
         data=subset.source,
@@ -211,10 +216,10 @@ def _score(
         labels=labels,
         n=len(subset),
         accuracy=metrics.accuracy(confusion),
-        accuracy_interval=_interval("accuracy", confusion, by_group),
+        accuracy_interval=interval("accuracy"),
         loss=metrics.log_loss(true, probabilities),
         macro_f1=metrics.macro_f1(confusion),
-        macro_f1_interval=_interval("macro_f1", confusion, by_group),
+        macro_f1_interval=interval("macro_f1"),
         balanced_accuracy=metrics.balanced_accuracy(confusion),
         per_class=_class_table(confusion, labels),
         confusion=confusion,
@@ -238,14 +243,6 @@ def _group_names(subset: Dataset) -> NDArray[np.str_] | None:
     if subset.groups is None or subset.sources is None:
         return subset.groups
     return np.char.add(np.char.add(subset.sources, " "), subset.groups)
-
-
-def _interval(
-    score: metrics.Score, confusion: NDArray[np.int64], by_group: NDArray[np.int64] | None
-) -> tuple[float, float]:
-    if by_group is None:
-        return metrics.bootstrap_interval(confusion, score)
-    return group_interval(by_group, metrics.SCORES[score])
 
 
 def _class_table(confusion: NDArray[np.int64], labels: tuple[str, ...]) -> dict[str, dict[str, float | int]]:

@@ -146,6 +146,12 @@ def _stripped(config: Any) -> Any:
     return config
 
 
+def build_once(network: Any) -> None:
+    """Create the weights of a network for 48x48 gray images if it has none yet."""
+    if not network.built:
+        network.build((None, 48, 48, 1))
+
+
 def build_custom(network: Any, classes: int, images: NDArray[np.uint8]) -> Any:
     """Return a copy of a custom network, with its current weights, that takes pixel values from 0 to 255.
 
@@ -162,8 +168,7 @@ def build_custom(network: Any, classes: int, images: NDArray[np.uint8]) -> Any:
     from mien.probability_checks import require_probabilities
     from mien.training.network_shapes import check_input, pixel_range_of, rescaled
 
-    if not network.built:
-        network.build((None, 48, 48, 1))
+    build_once(network)
     own = _copy(network)
     if not _is_of_keras(own):
         image = keras.Input((48, 48, 1), name="image")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 
 from mien.errors import DataError
 from mien.training.batches import TrainingBatches
+from mien.training.custom import CustomParts
 from mien.training.model_builder import build_model, start_from
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ def search_learning_rate(
     recipe: Recipe,
     start: str | Path | bytes | None = None,
     *,
+    custom: CustomParts | None = None,
     steps: int = STEPS,
     on_step: Callable[[int, int], object] | None = None,
 ) -> LearningRateSearch:
@@ -85,12 +88,16 @@ def search_learning_rate(
         recipe: network, batch size, augmentation and loss; its learning rate and schedule are not used. If it trains
             only the heads in all epochs, so does the search; else all layers.
         start: the model to start from, as in `mien.training.trainer`.
+        custom: custom parts: the network and the augmentation are used, callbacks are not called.
         steps: maximum number of batches.
         on_step: called with the number of processed batches and the total.
 
     Raises:
         DataError: If the loss is NaN from the start.
+        ModelError: If the custom parts are invalid or do not fit the data.
     """
+    custom = custom or CustomParts()
+    recipe = custom.applied_to(recipe)
     frozen = recipe.epochs if recipe.frozen_epochs >= recipe.epochs else 0
     plain = recipe.with_options(
         schedule="plateau",
@@ -100,10 +107,11 @@ def search_learning_rate(
         frozen_epochs=frozen,
     )
     plain = replace(plain, augmented_copies=0)
-    model = build_model(plain, training, epoch=0)
+    model = build_model(plain, training, epoch=0, network=custom.network)
     if start is not None:
         start_from(model, start, training)
-    batches = TrainingBatches(training, plain)
+    _make_rate_settable(model)
+    batches = TrainingBatches(training, plain, augment=custom.augment)
     rates = np.geomspace(LOWEST, HIGHEST, steps)
     losses: list[float] = []
     smoothed: list[float] = []
@@ -131,3 +139,13 @@ def search_learning_rate(
             "Expected a loss that is a number, got none from the first batches on. Are the weights broken?"
         )
     return LearningRateSearch(rates[: len(losses)], np.array(losses), np.array(smoothed))
+
+
+def _make_rate_settable(model: keras.Model) -> None:
+    """Replace the optimizer of a custom network whose learning rate follows a schedule by one with a constant rate."""
+    optimizer = model.optimizer
+    if isinstance(
+        getattr(optimizer, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule
+    ):
+        fresh = type(optimizer).from_config({**optimizer.get_config(), "learning_rate": LOWEST})
+        model.compile(optimizer=fresh, loss=model.loss, metrics=["accuracy"])

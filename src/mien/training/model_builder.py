@@ -13,6 +13,7 @@ import numpy as np
 from mien import __version__
 from mien.card import NOT_STATED, Head, ModelCard
 from mien.data.dataset import TRAINING
+from mien.data.image_sample import sample_images
 from mien.data.places import name_of_place
 from mien.errors import ModelError
 from mien.labels import CUSTOM, FERPLUS
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from mien.training.networks import Precision
 
 SAMPLE = 1024
-"""Training images on which the batch normalization of an ONNX file is measured."""
+"""Number of training images on which the batch normalization of an ONNX file is measured."""
 
 
 def build_model(
@@ -86,7 +87,8 @@ def start_from(model: keras.Model, source: str | Path | bytes, training: Dataset
     """
     if isinstance(source, bytes):
         network = network_of(model)
-        assign_onnx(network, source, training.images[:SAMPLE], _classes_of_heads(network, training))
+        crops = sample_images(training.images, SAMPLE)
+        assign_onnx(network, source, crops, _classes_of_heads(network, training))
         return
     path = Path(source)
     path = path / "best.keras" if path.is_dir() else path

@@ -17,6 +17,7 @@ from mien.workflows.comparison_inputs import open_sides
 from mien.workflows.crop_faces import require_crop_folder, save_crops
 from mien.workflows.evaluate_model import EvaluateOptions, run_evaluation
 from mien.workflows.notebook import default_reporter
+from mien.workflows.options import refuse_given
 from mien.workflows.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -168,10 +169,16 @@ def run_comparison(
 
     Raises:
         DataError: If the data cannot be read.
-        ModelError: If a model cannot be opened, or the two have fewer than two classes in common.
+        ModelError: If a model cannot be opened, the two have fewer than two classes in common, or there are options for
+            files.
     """
     from mien.evaluation.paired import compare as compare_evaluations
 
+    refuse_given(
+        "A comparison of two models writes no files",
+        {"out": options.out, "force": options.force},
+        remedy=", or evaluate each model by itself",
+    )
     require_crop_folder(options.data)
     keep, options = options.data.keep_crops, replace(options, write=False)
     options = replace(options, data=replace(options.data, keep_crops=None))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING, UNLABELED
 from mien.data.division import divide, folds_of
 from mien.data.inspection import without_copies
 from mien.errors import DataError
@@ -28,7 +28,7 @@ from mien.training.keras_start import prepare_keras
 from mien.wording import counted
 from mien.workflows.load_data import load_data
 from mien.workflows.notebook import default_reporter
-from mien.workflows.options import TrainOptions
+from mien.workflows.options import TrainOptions, refuse_given
 from mien.workflows.run_plan import make_plan
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from mien.data.dataset import Dataset
     from mien.training.run_config import RunConfig
+    from mien.workflows.custom_folds import CustomFolds
     from mien.workflows.reporter import Reporter
 
 VALIDATION_SHARE = 0.15
@@ -111,11 +112,13 @@ def cross_validate(
         recipe: the recipe, as for `mien.train`.
         out: the folder of the runs; by default `runs/NAME-kfoldN`.
         reporter: the reporter.
-        **options: options as for `mien.train`; `group` keeps a person or video in one fold.
+        **options: options as for `mien.train`, except `shares`, `devices`, `hosts` and `host_index`; `group` keeps a
+            person or video in one fold. A custom `network` starts each fold with the same weights; `callbacks` are used
+            in every fold, and those with a state that can be saved start each fold with their first one.
 
     Raises:
         DataError: If the data cannot be read, or a class has fewer images than there are folds.
-        ModelError: If an option does not exist or is invalid.
+        ModelError: If an option does not exist, is invalid or does not apply.
     """
     chosen = TrainOptions.of(recipe, out=out, **options)
     return run_cross_validation(data, chosen, folds, reporter or default_reporter())
@@ -126,20 +129,22 @@ def run_cross_validation(data: Any, options: TrainOptions, folds: int, reporter:
 
     Raises:
         DataError: If the data cannot be read, or a class has fewer images than there are folds.
-        ModelError: If an option is invalid, or a folder of a fold holds another training.
+        ModelError: If an option is invalid or does not apply, or a folder of a fold holds another training.
     """
     from mien.training.backend import choose_backend
+    from mien.workflows.custom_folds import CustomFolds
     from mien.workflows.fine_tune import fit_to_data
 
     if not 2 <= folds <= 100:
         raise DataError(f"Expected 2 to 100 folds, got {folds}.")
+    _refuse_unused(options)
     choose_backend(options.backend)
     plan = make_plan(data, replace(options, resume=False))
     folder = options.out or plan.folder.with_name(f"{plan.folder.name}-kfold{folds}")
     reading = replace(plan.reading, shares=None, split_seed=None)  # the folds are the division
-    whole = load_data("synthetic" if data is None else data, reading, reporter)
-    whole = whole.select((whole.split != PRIVATE_TEST) & (whole.labels >= 0)) if whole.divided else whole
+    whole = _usable(load_data("synthetic" if data is None else data, reading, reporter), reporter)
     prepare_keras(options.backend)
+    custom = CustomFolds(options.custom, plan.config.recipe)
     numbers = folds_of(whole, folds, plan.reading.split_seed or 0)
     probabilities = np.zeros((len(whole), len(whole.label_set)))
     rows = []
@@ -148,12 +153,46 @@ def run_cross_validation(data: Any, options: TrainOptions, folds: int, reporter:
         config = fit_to_data(plan.config, options, part, reporter)
         config = replace(config, path=f"{plan.config.path}, fold {number + 1}")
         reporter.message(f"Fold {number + 1} of {folds}")
-        scores, given = _train_fold(part, config, folder / f"fold-{number + 1}", reporter)
+        scores, given = _train_fold(part, config, folder / f"fold-{number + 1}", reporter, custom)
         probabilities[numbers == number] = given
         rows.append(scores)
     done = _summary(folder, whole, numbers, probabilities, rows)
     _write(done)
     return done
+
+
+def _refuse_unused(options: TrainOptions) -> None:
+    """Refuse options of a training that do not apply to a cross-validation.
+
+    Raises:
+        ModelError: If one of them is given.
+    """
+    names = ("devices", "hosts", "host_index")
+    refuse_given(
+        "A cross-validation trains on one device of this host",
+        {name: getattr(options, name) for name in names},
+    )
+    refuse_given("A cross-validation divides the data into folds", {"shares": options.data.shares})
+
+
+def _usable(dataset: Dataset, reporter: Reporter) -> Dataset:
+    """Return the images with labels, without those of PrivateTest of data with splits.
+
+    Raises:
+        DataError: If there are none.
+    """
+    kept = dataset.split != PRIVATE_TEST if dataset.divided else np.ones(len(dataset), np.bool_)
+    unlabeled = kept & (dataset.labels == UNLABELED)
+    if count := int(unlabeled.sum()):
+        what = counted(count, "image without a label is", "images without a label are")
+        reporter.warning(f"Note: {what} left out of the cross-validation.")
+    kept &= ~unlabeled
+    if not kept.any():
+        raise DataError(
+            f"{dataset.source}: expected images with labels outside of {PRIVATE_TEST} to divide into folds, found none. "
+            "Check that the data have labels and a split for training."
+        )
+    return dataset if kept.all() else dataset.select(kept)
 
 
 def fold_data(whole: Dataset, tested: NDArray[np.bool_], seed: int) -> Dataset:
@@ -165,7 +204,7 @@ def fold_data(whole: Dataset, tested: NDArray[np.bool_], seed: int) -> Dataset:
 
 
 def _train_fold(
-    part: Dataset, config: RunConfig, folder: Path, reporter: Reporter
+    part: Dataset, config: RunConfig, folder: Path, reporter: Reporter, custom: CustomFolds
 ) -> tuple[dict[str, float], NDArray[np.float64]]:
     """Train a fold and return its scores and the predictions for its images."""
     import keras
@@ -177,10 +216,14 @@ def _train_fold(
     from mien.workflows.train_model import RunTrainer
 
     keras.utils.clear_session()
+    begun = (folder / LAST).exists()
+    parts = custom.begin(folder if begun else None)
     if is_whole(folder):
-        _require_same_training(folder, part, config)
+        _require_same_training(folder, part, replace(config, recipe=parts.applied_to(config.recipe)))
     else:
-        run = RunTrainer(reporter).train(part, config, folder, resume=(folder / LAST).exists())
+        for text in parts.inexact_parts() if begun else ():
+            reporter.warning(text)
+        run = RunTrainer(reporter).train(part, config, folder, begun, parts)
         if run.interrupted:
             raise TrainingInterrupted.in_part(folder.name)
     best = load_best(folder)

@@ -212,6 +212,8 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
             write_evaluation(evaluation, loaded, folder, force=options.force)
         except OSError as error:  # the scores are reported anyway
             problem = error
+    for note in evaluation.interval_notes():
+        reporter.warning(f"Note: {note}")
     reporter.evaluation(evaluation, loaded)
     return Evaluated(evaluation, loaded, folder, problem, whole)
 

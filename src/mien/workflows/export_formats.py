@@ -96,6 +96,8 @@ def require_possible(loaded: LoadedModel, name: str) -> None:
     Raises:
         ModelError: If it cannot.
     """
+    from mien.recognition.model_files import BUNDLED
+
     if loaded.network is not None:
         return
     kind = kind_of(loaded.path) if loaded.path.exists() else ModelKind.ONNX
@@ -109,7 +111,7 @@ def require_possible(loaded: LoadedModel, name: str) -> None:
             f"{loaded.path}: expected a Keras file or a run folder for the format {name}, got an ONNX model, "
             "which cannot be turned back. Export the Keras file that it was made from."
         )
-    if name == "int8" and loaded.path.suffix != ".onnx":
+    if name == "int8" and str(loaded.path) in BUNDLED:
         raise ModelError(
             f"{loaded.path}: expected a float32 model for the format int8, got a bundled one, which is int8 already. "
             "Use it as it is, or copy it with `format=onnx`."

@@ -128,7 +128,7 @@ def _softmaxed(data: bytes, output: str) -> bytes:
 
 
 def write_int8(loaded: LoadedModel, card: ModelCard, target: Path, dataset: Dataset) -> Parity:
-    """Write a model as int8 ONNX, calibrated on the training images of a data set, and compare it with its original.
+    """Write a model as int8 ONNX, calibrated on training images of a data set, and compare it with its original.
 
     Returns:
         The comparison.
@@ -137,10 +137,11 @@ def write_int8(loaded: LoadedModel, card: ModelCard, target: Path, dataset: Data
         ModelError: If it cannot be quantized, or predicts other classes than its original.
     """
     from mien.data.dataset import TRAINING
+    from mien.data.image_sample import sample_images
     from mien.recognition.classifier import Classifier
     from mien.training.onnx_export import Calibration, quantize
 
-    crops = dataset.subset(TRAINING).images[:CALIBRATION_IMAGES]
+    crops = sample_images(dataset.subset(TRAINING).images, CALIBRATION_IMAGES)
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder) / "model.onnx", Path(folder) / "model.int8.onnx"
         (copy_onnx if loaded.network is None else write_onnx)(loaded, card, source)

@@ -207,9 +207,10 @@ _WRITERS: dict[str, Callable[[Job, Path], Converted]] = {
 
 def _faces(dataset: Dataset) -> NDArray[np.uint8]:
     from mien.data.dataset import TRAINING
+    from mien.data.image_sample import sample_images
 
     part = dataset.subset(TRAINING) if (dataset.split == TRAINING).any() else dataset
-    return part.images[:CALIBRATION_FACES]
+    return sample_images(part.images, CALIBRATION_FACES)
 
 
 def _original(job: Job) -> NDArray[np.float32]:

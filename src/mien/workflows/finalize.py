@@ -44,6 +44,8 @@ def finish_run(run: Run, dataset: Dataset, reporter: Reporter) -> Evaluation:
     )
     write_sheets(evaluation, run.folder, run.folder.name)
     write_text(run.folder / EVALUATION, json.dumps(evaluation.to_dict(), indent=1) + "\n")
+    for note in evaluation.interval_notes():
+        reporter.warning(f"Note: {note}")
     reporter.evaluation(
         evaluation,
         LoadedModel(run.folder.name, run.folder / BEST, best.labels, best.probabilities, best.card),

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from mien.training.keras_start import prepare_keras
 from mien.workflows.fine_tune import fit_to_data
-from mien.workflows.load_data import load_data, with_validation, with_votes
+from mien.workflows.load_data import load_data, warn_of_unused_division, with_validation, with_votes
 from mien.workflows.notebook import default_reporter
-from mien.workflows.options import TrainOptions
+from mien.workflows.options import TrainOptions, refuse_given
 from mien.workflows.run_plan import make_plan
 
 if TYPE_CHECKING:
@@ -62,11 +62,12 @@ def find_learning_rate(
         recipe: the recipe, as for `mien.train`.
         out: the folder of the plot; by default the run folder that `mien.train` would use.
         reporter: the reporter; by default a display in a notebook, else the logger `mien`.
-        **options: options as for `mien.train`.
+        **options: options as for `mien.train`, except `resume`, `devices`, `hosts` and `host_index`; `callbacks` are not
+            called.
 
     Raises:
-        DataError: If the data cannot be read, or the loss is NaN.
-        ModelError: If an option does not exist or is invalid.
+        DataError: If the data cannot be read or cannot be trained on, or the loss is NaN.
+        ModelError: If an option does not exist, is invalid or does not apply.
     """
     chosen = TrainOptions.of(recipe, out=out, **options)
     return run_learning_rate_search(data, chosen, reporter or default_reporter())
@@ -76,16 +77,19 @@ def run_learning_rate_search(data: Any, options: TrainOptions, reporter: Reporte
     """Find a learning rate for a training and plot the loss to its run folder.
 
     Raises:
-        DataError: If the data cannot be read, or the loss is NaN.
-        ModelError: If an option is invalid.
+        DataError: If the data cannot be read or cannot be trained on, or the loss is NaN.
+        ModelError: If an option is invalid or does not apply.
     """
     from mien.training.backend import choose_backend
 
+    _refuse_unused(options, reporter)
     choose_backend(options.backend)
     plan = make_plan(data, replace(options, resume=False))
     dataset = load_data("synthetic" if data is None else data, plan.reading, reporter)
+    warn_of_unused_division(dataset, options.data, reporter)
     prepare_keras(options.backend)
     from mien.data.dataset import TRAINING
+    from mien.data.requirements import require_trainable
     from mien.evaluation.figures.learning_rate import plot_learning_rates
     from mien.training.backend import fix_seeds
     from mien.training.learning_rate_search import search_learning_rate
@@ -94,11 +98,29 @@ def run_learning_rate_search(data: Any, options: TrainOptions, reporter: Reporte
     if plan.config.recipe.joint and dataset.votes is None:
         dataset = with_votes(dataset, plan.config.path, plan.config.recipe.name)
     config = fit_to_data(plan.config, options, dataset, reporter)
-    training = with_validation(dataset, reporter).subset(TRAINING)
+    dataset = with_validation(dataset, reporter)
+    require_trainable(dataset)
     fix_seeds(config.recipe.seed)
     with reporter.progress("Trying learning rates") as advance:
-        found = search_learning_rate(training, config.recipe, open_start(config.start), on_step=advance)
+        found = search_learning_rate(
+            dataset.subset(TRAINING),
+            config.recipe,
+            open_start(config.start),
+            custom=options.custom,
+            on_step=advance,
+        )
     plot = plot_learning_rates(
         found.rates, found.losses, found.smoothed, found.suggested, plan.folder / PLOT, lowest=found.highest
     )
     return FoundRate(found.steepest, found.highest, found.suggested, plot, found.rises, found.falls)
+
+
+def _refuse_unused(options: TrainOptions, reporter: Reporter) -> None:
+    """Refuse options of a training that would change the result, and report callbacks, which would not."""
+    names = ("resume", "devices", "hosts", "host_index")
+    refuse_given(
+        "A learning rate search is a short training of its own on one device",
+        {name: getattr(options, name) for name in names},
+    )
+    if options.custom.callbacks:
+        reporter.warning("Note: `callbacks` are not called in a learning rate search, which has no epochs.")

@@ -139,6 +139,16 @@ def _warn_of_omissions(dataset: Dataset, reporter: Reporter) -> None:
         reporter.warning(f"Note: {note}")
 
 
+def warn_of_unused_division(dataset: Dataset, options: DataOptions, reporter: Reporter) -> None:
+    """Report options for a division that are not used, because the data have splits of their own."""
+    names = [f"`{name}`" for name in ("shares", "split_seed") if getattr(options, name) is not None]
+    if names and dataset.division is None:
+        verb = "is" if len(names) == 1 else "are"
+        reporter.warning(
+            f"Note: {dataset.source[-80:]} has splits of its own, so {' and '.join(names)} {verb} not used."
+        )
+
+
 def with_votes(dataset: Dataset, path: str, recipe: str) -> Dataset:
     """Return the data set with the FER+ votes next to its table.
 

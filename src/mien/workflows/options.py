@@ -210,6 +210,25 @@ class TrainOptions:
         return changed.with_options(frozen_epochs=changed.epochs) if self.freeze else changed
 
 
+def refuse_given(why: str, given: Mapping[str, Any], *, remedy: str = "") -> None:
+    """Refuse options that do not apply to a workflow, because ignoring them would give another result than requested.
+
+    Args:
+        why: what they do not apply to, as the start of a sentence.
+        given: their values by name; those that are `None` or `False` are not given.
+        remedy: another remedy than leaving them out, as the end of a sentence.
+
+    Raises:
+        ModelError: If one of them is given.
+    """
+    names = [f"`{name}`" for name, value in given.items() if value is not None and value is not False]
+    if names:
+        told = " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+        raise ModelError(
+            f"{why}, to which {told} {'does' if len(names) == 1 else 'do'} not apply. Leave {told} out{remedy}."
+        )
+
+
 def _take(given: dict[str, Any], names: set[str]) -> dict[str, Any]:
     return {name: given.pop(name) for name in sorted(names & given.keys())}
 

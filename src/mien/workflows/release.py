@@ -20,6 +20,7 @@ import numpy as np
 from mien.card import Head
 from mien.data.dataset import PUBLIC_TEST, TRAINING
 from mien.data.ferplus import as_ferplus, vote_distribution
+from mien.data.image_sample import sample_images
 from mien.evaluation.calibration import apply_temperature
 from mien.evaluation.cross_validation import judge_temperature
 from mien.evaluation.metrics import log_loss
@@ -74,7 +75,7 @@ def write_release(
         DataError: PublicTest is empty.
     """
     card = _uncalibrated(card)
-    crops = dataset.subset(TRAINING).images[:CALIBRATION_IMAGES]
+    crops = sample_images(dataset.subset(TRAINING).images, CALIBRATION_IMAGES)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         plain, small = _both_files(network, card, crops, folder)

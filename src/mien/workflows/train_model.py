@@ -23,7 +23,7 @@ from mien.training.custom import CustomParts
 from mien.training.keras_start import prepare_keras
 from mien.wording import counted
 from mien.workflows.fine_tune import fit_to_data
-from mien.workflows.load_data import load_data, with_validation, with_votes
+from mien.workflows.load_data import load_data, warn_of_unused_division, with_validation, with_votes
 from mien.workflows.notebook import default_reporter
 from mien.workflows.options import TrainOptions
 from mien.workflows.run_plan import TrainingInterrupted, make_plan
@@ -105,8 +105,7 @@ def run_training(data: Any, options: TrainOptions, reporter: Reporter) -> Run:
     if plan.data is None:
         reporter.message(_DRAWN)
     dataset = load_data("synthetic" if plan.data is None else plan.data, plan.reading, reporter)
-    if options.data.shares is not None and dataset.division is None:
-        reporter.warning(f"Note: {dataset.source[-80:]} has splits of its own, so `shares` is not used.")
+    warn_of_unused_division(dataset, options.data, reporter)
     if devices:
         devices.connect()
     prepare_keras(backend)  # after reading the data, so that errors in them are raised sooner
