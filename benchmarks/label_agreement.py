@@ -44,7 +44,9 @@ def main() -> None:
         }
         for name, row, index in zip(FERPLUS.classes, counts, same, strict=True):
             if index is not None and row.sum():
-                print(f"{split:12} {name:10} {row.sum():6,} images, {row[index] / row.sum():.1%} the same in FER2013")
+                print(
+                    f"{split:12} {name:10} {row.sum():6,} images, {row[index] / row.sum():.1%} the same in FER2013"
+                )
     if given.out:
         document = {"machine": describe_machine(("mien", "numpy")), "counts": found}
         given.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

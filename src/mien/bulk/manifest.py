@@ -138,7 +138,7 @@ def open_manifest(storage: Storage, folder: str) -> Manifest:
     if about.get("format") != MANIFEST_FORMAT:
         raise DataError(
             f"{where}: expected a manifest of version {MANIFEST_FORMAT}, got version {quoted(about.get('format'))}. "
-            "Continue the job with the version of mien that began it, or begin anew in another folder."
+            "Continue the job with the version of mien that began it, or start over in another folder."
         )
     manifest = Manifest(storage, folder, about["inputs"], about["repeated"], about["passed_over"])
     if len(manifest.files()) != about["files"]:

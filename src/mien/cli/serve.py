@@ -69,12 +69,7 @@ def serve(
     pixel_scale: Annotated[
         float | None,
         its.number(
-            "pixel-scale",
-            PIXEL_SCALE_HELP,
-            value="X",
-            kind=float,
-            panel=_MODEL,
-            default=DEFAULT_SCALE,
+            "pixel-scale", PIXEL_SCALE_HELP, value="X", kind=float, panel=_MODEL, default=DEFAULT_SCALE
         ),
     ] = None,
     pixel_range: Annotated[
@@ -111,8 +106,8 @@ def serve(
             "--trust-model",
             envvar="MIEN_TRUST_MODEL",
             show_envvar=False,
-            help="Also open Keras files and SavedModel folders, which can contain code.",
             rich_help_panel=_MODEL,
+            help="Also open Keras files and SavedModel folders, which can contain code.",
         ),
     ] = False,
     host: Annotated[
@@ -276,10 +271,8 @@ def serve(
     options = dict(locals())  # the settings by name
     its.check_variables(signature(serve).parameters)
     options["allow_origin"] = tuple(one.lower().rstrip("/") for one in allow_origin or ()) or None
-    options["pixel_range"], options["input_shape"] = (
-        parse_pixel_range(pixel_range),
-        parse_input_shape(input_shape),
-    )
+    options["pixel_range"] = parse_pixel_range(pixel_range)
+    options["input_shape"] = parse_input_shape(input_shape)
     del options["host"], options["port"], options["workers"]
     _serve(host, port, workers, options)
 

@@ -99,11 +99,8 @@ class Recognizer:
         taxonomy: str | None = None,  # the former name of label_set
     ) -> None:
         if max_faces is not None and (type(max_faces) is not int or max_faces < 1):
-            raise DataError.from_parts(
-                expected="max_faces as an integer of at least 1",
-                received=quoted(max_faces),
-                remedy="Leave it out to keep all faces.",
-            )
+            expected, remedy = "max_faces as an integer of at least 1", "Leave it out to keep all faces."
+            raise DataError.from_parts(expected=expected, received=quoted(max_faces), remedy=remedy)
         check_threads(threads)
         described = Description(class_names, pixel_scale, pixel_range, logits, input_shape)
         label_set = taxonomy if label_set is None else label_set
@@ -292,9 +289,7 @@ def _classifier_of(
         return Classifier(model, label_set=label_set, **vars(described), **settings)
     require_classifier(model)
     if described.given:
-        raise ModelError(
-            "class_names, pixel_scale, pixel_range, logits and input_shape describe a file, not an object."
-        )
+        raise ModelError("class_names, pixel_scale, … and input_shape describe a file, not an object.")
     if label_set is None:
         return model
     if not isinstance(model, Classifier):
