@@ -25,6 +25,7 @@ FORMER_MODULES = {
     "mien.evaluation.evaluate": "mien.evaluation.scoring",
     "mien.evaluation.figures.faces": "mien.evaluation.figures.face_sheets",
     "mien.recognition.frames": "mien.recognition.video.frames",
+    "mien.recognition.network_input": "mien.network_input",
     "mien.recognition.tracking": "mien.recognition.video.tracking",
     "mien.recognition.video_info": "mien.recognition.video.info",
     "mien.recognition.video_writer": "mien.recognition.video.writer",

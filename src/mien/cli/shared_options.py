@@ -223,7 +223,7 @@ def parse_pixel_range(text: str | None) -> tuple[float, float] | None:
     Raises:
         ModelError: If it is not two increasing numbers.
     """
-    from mien.recognition.network_input import check_pixel_range
+    from mien.network_input import check_pixel_range
 
     if text is None:
         return None
@@ -238,7 +238,7 @@ def parse_input_shape(text: str | None) -> tuple[int, int, int] | None:
     Raises:
         ModelError: If it is not the shape of an image.
     """
-    from mien.recognition.network_input import check_input_shape
+    from mien.network_input import check_input_shape
 
     return None if text is None else check_input_shape(text.split(","))
 

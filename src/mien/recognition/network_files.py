@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import ModelError
 from mien.model_kinds import EXAMPLE_LABELS, kind_of, shown
 from mien.network_formats import CROP_FORMATS, FORMATS, open_network
-from mien.recognition.model_files import BUNDLED, read_model
-from mien.recognition.network_input import (
+from mien.network_input import (
     REMAKE,
     NetworkInput,
     check_input_shape,
     check_pixel_range,
     read_input,
 )
+from mien.recognition.model_files import BUNDLED, read_model
 from mien.recognition.onnx_card import (
     UnnamedClassesError,
     card_of,

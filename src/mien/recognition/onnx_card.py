@@ -11,7 +11,7 @@ from mien.card import METADATA_KEY, NOT_STATED, InputSpec, ModelCard
 from mien.errors import ModelError
 from mien.labels import find_label_set
 from mien.model_kinds import EXAMPLE_LABELS
-from mien.recognition.network_input import read_input
+from mien.network_input import read_input
 from mien.recognition.onnx_inspect import NotOnnxError, OnnxSummary, first_operators, summarise
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import keras
 from mien.assumptions import Assumptions
 from mien.errors import ModelError
 from mien.images import CROP_SIZE
-from mien.recognition.network_input import NetworkInput, image_input, read_input
+from mien.network_input import NetworkInput, image_input, read_input
 
 _RESCALING = (
     keras.layers.Rescaling,

@@ -19,8 +19,8 @@ from mien.assumptions import Assumptions
 from mien.class_names import parse_class_names
 from mien.errors import ModelError
 from mien.model_kinds import EXAMPLE_LABELS, KERAS_KINDS, ModelKind, kind_of, refusal, shown
+from mien.network_input import check_input_shape, check_pixel_range
 from mien.recognition.model_files import BUNDLED, RUN_MODEL
-from mien.recognition.network_input import check_input_shape, check_pixel_range
 from mien.training.keras_start import prepare_keras
 from mien.wording import did_you_mean
 from mien.workflows.loaded_model import (

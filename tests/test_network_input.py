@@ -137,7 +137,7 @@ def test_input_shape_is_refused_for_a_file_with_a_card() -> None:
 
 def test_crops_are_resized_like_opencv(tmp_path: Path) -> None:
     from mien.card import InputSpec
-    from mien.recognition.network_input import NetworkInput
+    from mien.network_input import NetworkInput
 
     crop = np.random.default_rng(0).integers(0, 256, (1, 48, 48), np.uint8)
     found = NetworkInput(64, 64).prepare(crop, InputSpec(64, 64))
