@@ -140,8 +140,6 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
             f"Expected the format onnx with `logits=True`, got {options.format}. Leave one of them out."
         )
     loaded = open_model(model, opening, require_names=True)
-    if loaded.note:
-        reporter.warning(loaded.note)
     require_possible(loaded, options.format)
     card = _with_license(loaded.card or _make_card(loaded), options.license, model)
     target = options.out or default_path(loaded, options.format)
@@ -153,6 +151,8 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
             require_folder_of_ours(target, force=options.force)
         else:
             guard.check(target)
+        if loaded.note:
+            reporter.warning(loaded.note)
         if options.logits and loaded.network is None:
             add_softmax(loaded, card, target)
         else:
