@@ -168,16 +168,20 @@ def test_a_machine_that_joins_later_with_another_version_is_refused(
 def test_rows_are_merged_into_parts_while_a_job_runs(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mien.bulk.ray_engine._LOCAL_MERGE_SECONDS", 0.0)
-    during: set[int] = set()
-    out = tmp_path / "out"
-    summary = mien.batch(
-        images, out, engine="ray", workers=2, part_mb=0.01,
-        progress=lambda told: during.add(len(list(out.glob("rows/*.parquet"))) * (told.stage == "recognizing")),
-    )  # fmt: skip
+    monkeypatch.setattr(ray_engine, "_LOCAL_MERGE_SECONDS", 0.0)
+    out, pipeline = tmp_path / "out", ray_engine._pipeline
+    during: list[int] = []
+
+    def follow(*given: Any) -> None:  # the job goes on until its first rows are merged
+        pipeline(*given)
+        wait_for(lambda: list(out.glob("rows/*.parquet")), 60)
+        during.append(len(list(out.glob("rows/*.parquet"))))
+
+    monkeypatch.setattr(ray_engine, "_pipeline", follow)
+    summary = mien.batch(images, out, engine="ray", workers=2, part_mb=0.01)
+    assert during
     assert summary.done == len(rows_of(out)) == 165
     assert len({row["id"] for row in rows_of(out)}) == 165
-    assert max(during) >= 1
 
 
 def test_an_interrupted_job_ends_in_a_ray_that_the_caller_has_started(
