@@ -62,6 +62,17 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path_factory.getbasetemp() / "mien-cache"))
 
 
+@pytest.fixture(autouse=True)
+def _same_priority() -> Iterator[None]:
+    """Check that a test keeps the priority of this process (see `tests.builders.videos.new_container`)."""
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    before = os.sched_getscheduler(0)
+    yield
+    assert os.sched_getscheduler(0) == before
+
+
 @pytest.fixture
 def dataset() -> Dataset:
     """A small data set with all three splits and all seven classes."""

@@ -27,7 +27,7 @@ from mien.recognition.video import VideoWriter
 from mien.recognition.video.orientation import Orientation
 from mien.service.settings import Settings
 from tests.builders.models import CARD, make_onnx
-from tests.builders.videos import make_video
+from tests.builders.videos import make_video, new_container
 from tests.helpers.service_process import (
     FORM,
     PORTRAIT,
@@ -762,7 +762,7 @@ def in_av1() -> bytes:
     if "libsvtav1" not in av.codecs_available:
         pytest.skip("needs an encoder of AV1")
     file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as out:
+    with new_container(file, format="mp4") as out:
         stream = out.add_stream("libsvtav1", rate=10, width=128, height=96, pix_fmt="yuv420p")
         for _ in range(4):
             out.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((96, 128, 3), np.uint8))))

@@ -19,7 +19,7 @@ from mien.errors import DataError
 from mien.recognition.video import probe, read_frames
 from mien.recognition.video.headers import NO_HEADER, find_fault, read_header
 from mien.recognition.video.orientation import Orientation, product
-from tests.builders.videos import HEIGHT, STEADY, WIDTH, image, make_video, shade
+from tests.builders.videos import HEIGHT, STEADY, WIDTH, image, make_video, new_container, shade
 
 ORIENTATIONS = [Orientation(*flags) for flags in itertools.product((False, True), repeat=3)]
 _UNIT = 1 << 16
@@ -41,7 +41,7 @@ def make_oriented(
     """Write three frames of an image, by default one that looks different in all eight orientations."""
     stored = quarters() if image is None else image
     a, b, c, d = (value * _UNIT for value in matrix_of(orientation))
-    with av.open(str(path), "w") as container:
+    with new_container(str(path)) as container:
         stream: Any = container.add_stream(codec, rate=25)
         (stream.height, stream.width), stream.pix_fmt = stored.shape[:2], "yuv420p"
         stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
