@@ -151,12 +151,14 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
             require_folder_of_ours(target, force=options.force)
         else:
             guard.check(target)
+        lacks_softmax = options.logits and loaded.network is None
+        if not lacks_softmax:
+            _require_probabilities(loaded)
         if loaded.note:
             reporter.warning(loaded.note)
-        if options.logits and loaded.network is None:
+        if lacks_softmax:
             add_softmax(loaded, card, target)
         else:
-            _require_probabilities(loaded)
             with reporter.progress(f"Writing {target}"):
                 _write(loaded, card, target, options, reporter)
     size = (
