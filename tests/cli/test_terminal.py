@@ -18,6 +18,7 @@ from mien.data.synthetic import synthetic_dataset, write_csv
 from mien.images import write_image
 from mien.recognition.video.writer import VideoWriter
 from tests.builders.models import make_onnx
+from tests.builders.trainings import tiny_recipe
 from tests.helpers.terminal import Done, run, run_python, screen
 
 STREAMS = [("file", "file"), ("file", "tty"), ("tty", "file"), ("tty", "tty")]
@@ -215,9 +216,10 @@ def test_a_training_continues_after_a_closed_pipe(place: Path) -> None:
 
 @pytest.mark.slow
 def test_train_prints_the_same_on_terminals_and_in_files(place: Path) -> None:
+    (place / "tiny.json").write_text(json.dumps(tiny_recipe(epochs=1).to_dict()))
     found = []
     for i, (out, err) in enumerate(STREAMS):
-        arguments = ["train", "--data", "table.csv", "--epochs", "1", "--no-cache", "--out", f"run{i}"]
+        arguments = ["train", "--data", "table.csv", "--recipe", "tiny.json", "--no-cache", "--out", f"run{i}"]
         done = run(*arguments, out=out, err=err, cwd=place)
         assert done.code == 0, done
         found.append(steady(done.out.replace(f"run{i}", "run")))
@@ -230,7 +232,7 @@ def test_train_prints_the_same_on_terminals_and_in_files(place: Path) -> None:
 @pytest.mark.slow
 def test_the_demo_and_an_int8_export_print_the_same_on_terminals_and_in_files(place: Path) -> None:
     found = []
-    for i, (out, err) in enumerate(STREAMS):
+    for i, (out, err) in enumerate([STREAMS[0], STREAMS[-1]]):
         told = []
         for arguments in (
             ["demo", "--epochs", "1", "--out", f"demo{i}"],
@@ -240,7 +242,7 @@ def test_the_demo_and_an_int8_export_print_the_same_on_terminals_and_in_files(pl
             assert done.code == 0, done
             told.append(steady(done.out.replace(f"demo{i}", "demo")))
         found.append(told)
-    assert found[1:] == [found[0]] * 3
+    assert found[1] == found[0]
 
 
 def test_the_screen_helper_handles_erased_lines() -> None:
