@@ -7,6 +7,8 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "mien"
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -43,6 +45,7 @@ def imports_of(nodes: list[ast.AST], modules: set[str]) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_there_are_no_circular_imports() -> None:
     modules = {module_of(path): path for path in FILES}
     graph = {

@@ -158,6 +158,7 @@ def test_the_end_of_a_tar_is_noticed_at_once(tmp_path: Path, monkeypatch: pytest
     assert time.monotonic() - started < 4
 
 
+@pytest.mark.slow
 def test_threads_end_when_a_listing_is_abandoned(tmp_path: Path) -> None:
     many = {f"{i:05}.jpg": b"" for i in range(4000)}
     for i in range(3):

@@ -57,6 +57,7 @@ def test_a_bundled_model_is_copied_byte_by_byte(tmp_path: Path) -> None:
     assert (tmp_path / "small.onnx").read_bytes() == read_bundled("small.onnx")
 
 
+@pytest.mark.slow
 def test_an_exported_bundled_model_keeps_its_label_set(tmp_path: Path) -> None:
     done = mien("export", "ferplus", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

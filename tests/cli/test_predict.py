@@ -83,6 +83,7 @@ def test_a_failed_image_does_not_stop_the_others(folder: Path, tmp_path: Path) -
     assert (before != after).any()
 
 
+@pytest.mark.slow
 def test_json_keeps_the_order_of_the_arguments(folder: Path) -> None:
     names = [str(folder / name) for name in ("none.png", "page.jpg", "one.jpg")]
     done = mien("predict", *names, "--json")

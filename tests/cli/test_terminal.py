@@ -219,8 +219,8 @@ def test_train_prints_the_same_on_terminals_and_in_files(place: Path) -> None:
     (place / "tiny.json").write_text(json.dumps(tiny_recipe(epochs=1).to_dict()))
     found = []
     for i, (out, err) in enumerate(STREAMS):
-        arguments = ["train", "--data", "table.csv", "--recipe", "tiny.json", "--no-cache", "--out", f"run{i}"]
-        done = run(*arguments, out=out, err=err, cwd=place)
+        arguments = ["--data", "table.csv", "--recipe", "tiny.json", "--no-cache", "--out", f"run{i}"]
+        done = run("train", *arguments, out=out, err=err, cwd=place)
         assert done.code == 0, done
         found.append(steady(done.out.replace(f"run{i}", "run")))
         if err == "tty":

@@ -150,6 +150,7 @@ def tables(draw):
     return Written(rows, draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + text.encode())
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

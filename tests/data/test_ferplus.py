@@ -288,6 +288,7 @@ def test_files_that_are_not_a_votes_table_are_refused(tmp_path: Path, content: b
         join_votes(black_images(["Training"]), path)
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(codec="utf-8"), max_size=200))
 def test_arbitrary_text_below_the_header_raises_a_data_error(
     tmp_path_factory: pytest.TempPathFactory, text: str

@@ -145,6 +145,7 @@ def test_to_dict_returns_native_types_and_strict_json(recognizer: Recognizer) ->
     assert isinstance(face.to_dict()["score"], float)
 
 
+@pytest.mark.slow
 def test_threads_can_share_a_recognizer(recognizer: Recognizer) -> None:
     images = [read_image(PORTRAIT)[:, ::step] for step in (1, -1)] * 3
     expected = [recognizer(image) for image in images]

@@ -228,6 +228,7 @@ def test_an_invalid_allow_host_is_rejected(host: str) -> None:
 PATHS = st.lists(st.sampled_from(["/", "a", "v1", "//", "", "/v1/recognize"]), max_size=4).map("".join)
 
 
+@pytest.mark.slow
 @given(PATHS, PATHS)
 def test_route_path_matches_starlette(root: str, path: str) -> None:
     scope = {"path": path, "root_path": root}

@@ -305,6 +305,7 @@ class TestCors:
 
 
 class TestDocs:
+    @pytest.mark.slow
     def test_the_docs_page_loads_nothing_from_other_hosts(self, service: Running) -> None:
         pytest.importorskip("fastapi_offline")
         page = service.get("/docs")

@@ -703,6 +703,7 @@ def test_a_damaged_video_gives_the_decodable_frames(service: Running, video: byt
     assert reply.lines[-1]["frames"] == len(reply.lines) - 1
 
 
+@pytest.mark.slow
 def test_frames_hidden_by_an_edit_list_are_not_reported_as_errors(service: Running, tmp_path: Path) -> None:
     path = with_edits(make_video(tmp_path / "trimmed.mp4", gop=30), [(0.4, 0.52)])
     reply = service.send_raw(path.read_bytes(), kind="video/mp4", to="/v1/recognise/video")

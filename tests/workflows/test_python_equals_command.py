@@ -83,6 +83,7 @@ def test_classes_are_merged_and_groups_found_for_an_evaluation(faces: Path, tmp_
         mien.evaluate(model, faces, group="(", reporter=SilentReporter())
 
 
+@pytest.mark.slow
 def test_faces_are_detected_for_an_evaluation(faces: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="face"):  # noise shows none
         mien.evaluate(make_onnx(tmp_path / "model.onnx"), faces, detect=True, reporter=SilentReporter())

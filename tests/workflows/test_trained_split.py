@@ -186,6 +186,7 @@ def test_models_with_the_same_shares_but_other_groups_are_compared_on_the_same_i
     assert any("both models were trained on these images, with different splits" in t for t in told.warnings)
 
 
+@pytest.mark.slow
 def test_second_model_trained_without_the_given_groups_emits_a_warning(faces: Path, tmp_path: Path) -> None:
     pattern = r"(\d+)\.png"
     models = [model_of(tmp_path / "a.onnx", faces, group=pattern), model_of(tmp_path / "b.onnx", faces)]
