@@ -87,9 +87,11 @@ def test_invalid_fine_tuning_settings_are_refused(changes: dict[str, object], se
 
 def test_fine_tuning_defaults_depend_on_the_number_of_images() -> None:
     network = network_of_start(read_model("small")[1])
-    few, some, many = (fine_tuning_recipe(network, count) for count in (50, 400, 4000))
-    assert few.epochs > some.epochs > many.epochs
-    assert few.frozen_epochs > some.frozen_epochs
+    few, some, many, very_many = (fine_tuning_recipe(network, count) for count in (50, 400, 600, 4000))
+    assert few.frozen_epochs > some.frozen_epochs == many.frozen_epochs
+    assert few.epochs > some.epochs < many.epochs > very_many.epochs
+    rates = [(recipe.learning_rate, recipe.trunk_rate) for recipe in (few, some, many, very_many)]
+    assert rates == [(0.02, 0.3), (0.02, 0.3), (0.05, 1.0), (0.05, 1.0)]
     assert Recipe.from_dict(few.to_dict()) == few
     assert few.with_options(epochs=6).frozen_epochs == 1
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 NAME = "fine-tune"
 """The name of the recipe."""
 
-FEW, MANY = 150, 1000
-"""Training images per class: a data set is small below `FEW`, and large from `MANY` on."""
+FEW, MANY, VERY_MANY = 150, 500, 3000
+"""Training images per class: a data set is small below `FEW`, large from `MANY` and very large from `VERY_MANY` on."""
 
 
 def fine_tuning_recipe(network: Mapping[str, Any], per_class: float, *, seed: int = 0) -> Recipe:
@@ -30,13 +30,13 @@ def fine_tuning_recipe(network: Mapping[str, Any], per_class: float, *, seed: in
     Raises:
         ModelError: If it is not an architecture of mien.
     """
-    few, many = per_class < FEW, per_class >= MANY
+    few, many, very_many = per_class < FEW, per_class >= MANY, per_class >= VERY_MANY
     base = Recipe.from_dict({**Recipe(name=NAME, network=Compact()).to_dict(), "network": dict(network)})
     return base.with_options(
-        epochs=12 if many else 20 if not few else 30,
-        batch_size=64 if many else 32,
+        epochs=12 if very_many else 30 if few or many else 20,
+        batch_size=32,
         optimizer="sgd",
-        learning_rate=0.02,
+        learning_rate=0.05 if many else 0.02,
         weight_decay=5e-4,
         schedule="cosine",
         warmup_epochs=1.0,
@@ -49,7 +49,7 @@ def fine_tuning_recipe(network: Mapping[str, Any], per_class: float, *, seed: in
             shift=0.08, rotation=10, zoom=0.1, brightness=0.1, contrast=0.25, random_erasing=0.15
         ),
         frozen_epochs=5 if few else 2,
-        trunk_rate=0.3,
+        trunk_rate=1.0 if many else 0.3,
         seed=seed,
     )
 
