@@ -61,6 +61,7 @@ def train(place: Environment, folder: Path) -> str:
     ("python", "tensorflow"),
     [
         pytest.param("3.11", "tensorflow==2.19.*", id="3.11-tensorflow-2.19"),
+        pytest.param("3.12", "tensorflow==2.19.*", id="3.12-tensorflow-2.19"),
         # TensorFlow 2.19 has no wheel for 3.13; 2.20 is the oldest that has.
         pytest.param("3.13", "tensorflow==2.20.*", id="3.13-tensorflow-2.20"),
     ],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +167,7 @@ class SavedModelNetwork:
     def _first_operators(self) -> set[str]:
         """Return the names of the first operators that use the images, skipping those that keep the value range."""
         graph = self._function.graph.as_graph_def()
-        functions = {one.signature.name: one for one in graph.library.function}
+        functions = {one.signature.name: one for one in attrgetter("library.function")(graph)}
         images = {tensor.op.name for tensor in self._function.inputs if tensor.dtype.name != "resource"}
         found, _ = _follow(list(graph.node), images, functions)
         return found
