@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import absl.logging
 import pytest
 from hypothesis import settings
 
@@ -33,6 +34,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Collecting the tests imports many modules, none of which is garbage. Searching them for garbage again and again takes
 # longer than importing them.
 gc.disable()
+
+# Keras and TensorFlow load the logging handler of absl. It closes its stream whenever logging is configured, as Uvicorn
+# does, unless the stream is standard error at that moment. Its stream would be the file in which pytest captures output.
+absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 settings.register_profile("mien", deadline=None)  # a slow machine must not fail a test
 settings.load_profile("mien")
