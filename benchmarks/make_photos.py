@@ -5,7 +5,8 @@
 
 Sizes are those of web images, phones and cameras; small ones are more frequent. The background is multi-octave noise
 with the amplitudes of natural images, so that a file has 0.2 to 0.4 bytes per pixel and takes as long to decode as a
-photo. Photos combine 200 backgrounds and 200 faces and depend only on the seed and their number; all files differ.
+photo. Photos combine crops of two backgrounds with 200 faces and depend only on the seed and their number; all files
+differ.
 """
 
 from __future__ import annotations

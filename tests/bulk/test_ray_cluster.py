@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+import mien
+from mien.bulk import ray_engine, supervisor
 from mien.bulk.batch_options import BatchOptions
 from mien.bulk.entries import Entry
 from mien.bulk.parts import Parts
@@ -17,6 +20,7 @@ from mien.bulk.ray_engine import Merger, _failure
 from mien.bulk.ray_tasks import store_what_is_left
 from mien.bulk.storage import Storage
 from mien.errors import MienError
+from tests.builders.job_inputs import STUB_COMMAND, touch_images
 
 
 class FakeRay:
@@ -184,6 +188,31 @@ def test_each_input_that_is_left_is_in_one_task_in_the_order_of_the_manifest(tmp
     assert [one.num_rows for one in tables] == [32] * 31 + [8]
     assert [uri for one in tables for uri in one.column("uri").to_pylist()] == [one.uri for one in entries]
     assert store_what_is_left(parts, iter(()), 0, Pool(1, 4, 4)) == []
+
+
+@pytest.mark.slow
+def test_a_resumed_job_is_divided_by_the_inputs_that_are_left_and_still_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    divided: list[tuple[int, list[str]]] = []
+
+    def divide(_parts: Parts, entries: Iterator[Entry], count: int, _pool: Pool) -> list[str]:
+        divided.append((count, [Path(one.uri).name for one in entries]))
+        raise MienError("The tasks are known.")
+
+    fake = FakeRay(2, is_initialized=True)
+    monkeypatch.setattr(supervisor, "COMMAND", STUB_COMMAND)
+    monkeypatch.setattr(ray_engine, "import_ray", lambda: fake)
+    monkeypatch.setattr(ray_engine, "require_same_version", lambda *_: None)
+    monkeypatch.setattr(ray_engine, "store_what_is_left", divide)
+    done = touch_images(tmp_path / "in", 6)
+    mien.batch(tmp_path / "in", tmp_path / "out", workers=1)
+    for path in done[:4]:
+        path.unlink()
+    touch_images(tmp_path / "in", 0, "new0.jpg", "new1.jpg", "new2.jpg")
+    with pytest.raises(MienError, match=r"The tasks are known\.$"):
+        mien.batch(tmp_path / "in", tmp_path / "out", engine="ray", workers=2, resume=True)
+    assert divided == [(3, ["new0.jpg", "new1.jpg", "new2.jpg"])]
 
 
 def _reports(*errors: MienError) -> tuple[Any, Any]:
