@@ -83,7 +83,7 @@ def _warp(
     return np.asarray(cv2.warpAffine(crop, matrix, (_SIDE, _SIDE), borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _turn(crop: NDArray[np.uint8], strength: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _rotate(crop: NDArray[np.uint8], strength: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     angle = np.deg2rad(_of(strength, 10, 20, 32)) * rng.choice([-1, 1])
     linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return _warp(crop, linear, np.zeros(2))
@@ -121,11 +121,11 @@ CORRUPTIONS: dict[str, Corruption] = {
     "dark": _dark,
     "bright": _bright,
     "low contrast": _contrast,
-    "turned": _turn,
+    "rotated": _rotate,
     "shifted": _shift,
-    "framed loosely": _loose,
-    "framed tightly": _tight,
-    "half hidden": _hidden,
+    "loose framing": _loose,
+    "tight framing": _tight,
+    "half occluded": _hidden,
 }
 
 

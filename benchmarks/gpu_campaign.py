@@ -1,6 +1,6 @@
 """Train teachers and students on one GPU with PyTorch, in minutes.
 
-usage: python benchmarks/gpu_campaign.py DATA OUT [--seconds 560] [--plan main|customary] [--scratch FOLDER]
+usage: python benchmarks/gpu_campaign.py DATA OUT [--seconds 560] [--plan main|customary]
 
 `mien train` does the same with Keras on any machine. This script exists because a GPU is idle most of the time if the
 CPU feeds it one batch at a time. Here the images, the augmentation, the teachers' predictions and all networks of a

@@ -42,7 +42,7 @@ LICENSE = (
 LIMITS = (
     "Recognizes the expression that a face shows in an image, not what a person feels. Not for decisions about people. "
     "Accuracy differs between groups of people and was not measured by group. The default label set, fused, is learned "
-    "from FER2013's labels and FER+'s votes of the same images. On press photos it still calls about a quarter of the "
+    "from FER2013's labels and FER+'s votes of the same images. On press photos it still calls about a fifth of the "
     "calm faces sad or angry and misses half of the surprised ones; on dark video frames it is right about half of the "
     "time."
 )
@@ -67,7 +67,7 @@ def campaign_network(path: Path) -> tuple[keras.Model, ModelCard]:
         label_set=FER2013.name,
         training_data=(
             "fer2013.csv with the votes of ferplus, 28017 images of the split Training, none of them a copy of a test "
-            "image; taught by teacher-fine, teacher-wide, teacher-deep"
+            "image; distilled from teacher-fine, teacher-wide, teacher-deep"
         ),
         recipe={"name": "gpu_campaign", "network": {"kind": "compact", **facts["spec"]}, "seed": facts["seed"],
                 "epochs": facts["epochs"]},

@@ -27,7 +27,7 @@ def main() -> None:
     options = parser.parse_args()
     for path in options.models:
         card = read_card(str(path), path.read_bytes())
-        data = card.training_data.replace("pictures", "images").replace("picture", "image")
+        data = card.training_data.replace("taught by", "distilled from")
         put_card(path, replace(card, license=options.license, limits=LIMITS, training_data=data))
         keep_sum(path)
         print(f"{path}: {options.license}")

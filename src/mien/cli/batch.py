@@ -133,8 +133,8 @@ def batch(
         float,
         typer.Option(
             metavar="SECONDS",
-            help="Maximum time for an image, or between two processed frames of a video; a worker that takes longer is "
-            "killed.",
+            help="Maximum time for an image; a worker that takes longer is killed. A video fails if its next frame "
+            "takes longer than 80% of it.",
         ),
     ] = 300.0,
     allow_failed: Annotated[
@@ -162,7 +162,7 @@ def batch(
     """Recognize expressions in many images and videos, as Parquet files.
 
     Writes DIR/rows/*.parquet, with one row per input that contains the list of its faces, DIR/summary.json and
-    DIR/summary.html. After a crash, run the same command with --resume: no input is lost and none is processed twice.
+    DIR/summary.html. After a crash, run the same command with --resume: at the end, every input has exactly one row.
     """
     from mien.bulk.job import batch as run_batch
 

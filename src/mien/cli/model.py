@@ -99,13 +99,13 @@ def _read_keras_card(path: Path) -> ModelCard:
 
 def _lines(card: ModelCard) -> Iterator[tuple[str, str]]:
     spec = card.input
-    yield "takes", f"{spec.color} faces of {spec.width}x{spec.height} pixels, {spec.low:g} to {spec.high:g}"
+    yield "input", f"{spec.color} faces of {spec.width}x{spec.height} pixels, {spec.low:g} to {spec.high:g}"
     for answer in card.answers:
-        yield "answers in", f"{answer.label_set}: {', '.join(answer.labels)}"
+        yield "label set", f"{answer.label_set}: {', '.join(answer.labels)}"
         for data, scores in answer.scores.items():
             yield "", f"{data}: {_told(scores)}"
         yield "", f"temperature {answer.temperature:.3f}"
-    yield "trained on", card.training_data or "not stated"
+    yield "training data", card.training_data or "not stated"
     yield "recipe", _recipe(card.recipe)
     yield "made with", card.made_with or "not stated"
     yield "license", card.license
@@ -119,13 +119,20 @@ def _told(scores: Any) -> str:
     for name, value in scores.items():
         if name == "accuracy_interval" and _are_numbers(value, 2):
             parts.append(f"95% interval {value[0]:.2%} to {value[1]:.2%}")
-        elif name == "accuracy" and _are_numbers([value], 1):
-            parts.append(f"accuracy {value:.2%}")
+        elif str(name).startswith("accuracy") and _are_numbers([value], 1):
+            parts.append(f"{_spelled(name)} {value:.2%}")
         elif isinstance(value, float):
-            parts.append(f"{name} {value:.4f}")
+            parts.append(f"{_spelled(name)} {value:.4f}")
         else:
-            parts.append(f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}")
+            shown = f"{value:,}" if isinstance(value, int) else value
+            parts.append(f"{_spelled(name)} {shown}")
     return ", ".join(parts)
+
+
+def _spelled(name: Any) -> str:
+    """Return the name of a score for people: `accuracy_without_copies` with spaces, and the usual spelling of others."""
+    spelled = {"macro_f1": "macro-F1", "ece": "ECE"}
+    return spelled.get(name, str(name).replace("_", " "))
 
 
 def _are_numbers(values: Any, count: int) -> bool:

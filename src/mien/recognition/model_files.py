@@ -32,7 +32,7 @@ BUNDLED = {
 }
 """Names of bundled models: the file in `assets/`, and the label set to use (`None` for the model's default).
 
-`small-2026-11` is the default model of the first version, kept for reproducibility."""
+`small-2026-11` is the default model of 2026-11-26, kept for reproducibility."""
 
 RUN_MODEL = "model.onnx"
 """File name of the ONNX model in a run folder."""

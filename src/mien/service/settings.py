@@ -64,7 +64,8 @@ class Settings:
         input_shape: height, width and channels of the model's input, or channels, height and width, for a file without a
             model card whose input has variable dimensions.
         trust_model: also load Keras files and SavedModels, which can contain code.
-        flip_tta: average the probabilities of each face with those of its mirror image; more accurate, half as fast.
+        flip_tta: average the probabilities of each face with those of its mirror image; more accurate, and
+            classification takes twice the time.
         threads: number of images processed at once, at most 256; 0 for one per processor core.
         max_bytes: maximum size of a request with images, in bytes.
         max_pixels: maximum number of pixels of an image or of a video frame.

@@ -172,7 +172,7 @@ RECIPES = {
         replace(
             fine_tuning_recipe(_STUDENT.to_dict()["network"], per_class=0),
             command="mien train --data FOLDER --from small --recipe fine-tune",
-            cost="about a minute for five classes of 60 images on two cores",
+            cost="234 seconds for five classes of 60 images on two cores of an Intel Xeon under heavy other load",
             expected="depends on the data; docs/fine-tuning.md has measurements on parts of FER2013",
         ),
     )

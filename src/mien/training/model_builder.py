@@ -191,7 +191,7 @@ def _describe_data(recipe: Recipe, training: Dataset) -> str:
     if recipe.drop_copies:
         text += ", none of them a copy of a test image"
     if recipe.distillation_weight:
-        text += f"; taught by {', '.join(recipe.teachers) or 'other models'}"
+        text += f"; distilled from {', '.join(recipe.teachers) or 'other models'}"
     return text
 
 
