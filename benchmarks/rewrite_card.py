@@ -1,6 +1,7 @@
 """Update license, limitations and wording in the cards of the bundled models, and nothing else.
 
 usage: python benchmarks/rewrite_card.py src/mien/assets/small.onnx src/mien/assets/large.onnx [--license TEXT]
+       [--training-data TEXT]
 
 The network in a file does not change; only its metadata entry and its line in SHA256SUMS are replaced. A second run
 changes nothing.
@@ -24,10 +25,11 @@ def main() -> None:
     )
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL.onnx")
     parser.add_argument("--license", "--licence", default=LICENSE)
+    parser.add_argument("--training-data", help="another description of the training data")
     options = parser.parse_args()
     for path in options.models:
         card = read_card(str(path), path.read_bytes())
-        data = card.training_data.replace("taught by", "distilled from")
+        data = options.training_data or card.training_data
         put_card(path, replace(card, license=options.license, limits=LIMITS, training_data=data))
         keep_sum(path)
         print(f"{path}: {options.license}")
