@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 BUNDLED_HELP = "a bundled model (default, tiny, small, large, ferplus, large-ferplus, small-2026-11)"
 
-FLIP_TTA_HELP = "Average the probabilities of each face and its mirror image: more accurate, but classifying takes twice the time."
+FLIP_TTA_HELP = (
+    "Average the probabilities of each face and its mirror image: more accurate, but classification takes twice "
+    "the time."
+)
 
 DATA_HELP = (
     "A folder with one subfolder of images per class, or a .zip or .tar archive of it; a table such as fer2013.csv "
