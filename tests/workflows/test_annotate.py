@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -187,14 +189,17 @@ def test_the_command_writes_the_same_video_and_chart_as_watch(tmp_path: Path) ->
         "predict", tmp_path / "video.mp4", "--save", tmp_path / "command", "--every", "2", "--json"
     )
     assert done.returncode == 0, done.stderr
-    video = mien.watch(
-        tmp_path / "video.mp4", every=2, save=tmp_path / "python.mp4", chart=tmp_path / "python.png"
+    # In a new process, like the command, so that earlier tests in this process have no effect.
+    code = (
+        "import json, mien; video = mien.watch('video.mp4', every=2, save='python.mp4', chart='python.png'); "
+        "print(json.dumps({'frames': len(list(video)), 'tracks': [one.to_dict() for one in video.tracks.values()]}))"
     )
-    assert len(list(video)) == 6
+    watched = json.loads(subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True))
+    assert watched["frames"] == 6
     for suffix in ("mp4", "png"):
         assert (tmp_path / f"python.{suffix}").read_bytes() == (
             tmp_path / f"command/video.{suffix}"
         ).read_bytes()
     (printed,) = json.loads(done.stdout)["videos"]
-    assert printed["tracks"] == [track.to_dict() for track in video.tracks.values()]
+    assert printed["tracks"] == watched["tracks"]
     assert printed["tracks"]
