@@ -1,4 +1,4 @@
-"""Update license, limitations and wording in the cards of the bundled models, and nothing else.
+"""Update license, limitations and the description of the training data in the cards of the bundled models.
 
 usage: python benchmarks/rewrite_card.py src/mien/assets/small.onnx src/mien/assets/large.onnx [--license TEXT]
        [--training-data TEXT]
@@ -30,6 +30,8 @@ def main() -> None:
     for path in options.models:
         card = read_card(str(path), path.read_bytes())
         data = options.training_data or card.training_data
+        for former, current in (("picture", "image"), ("taught by", "distilled from")):
+            data = data.replace(former, current)
         put_card(path, replace(card, license=options.license, limits=LIMITS, training_data=data))
         keep_sum(path)
         print(f"{path}: {options.license}")

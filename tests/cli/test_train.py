@@ -445,7 +445,7 @@ def test_a_release_is_int8_and_fitted_on_public_test(table: Path, votes: Path, t
     assert {path.name for path in run.iterdir()} - SHEETS == {*RUN_FILES, "release.onnx"}
     assert (run / "release.onnx").stat().st_size < (run / "model.onnx").stat().st_size / 3
     told = json.loads(mien("model", run / "release.onnx", "--json").stdout)["card"]
-    assert told["training_data"].endswith("none of them a copy of a test image; taught by other models")
+    assert told["training_data"].endswith("none of them a copy of a test image; distilled from other models")
     assert told["taxonomy"] == "fused"
     answers = {"fused": told["scores"], **{head["taxonomy"]: head["scores"] for head in told["heads"]}}
     assert list(answers) == ["fused", "fer2013", "ferplus"]
