@@ -165,7 +165,7 @@ def test_bundled_model_names_are_accepted_by_evaluate_and_model(table: Path) -> 
     card = json.loads(mien("model", "ferplus", "--json").stdout)["card"]
     assert (card["taxonomy"], len(card["labels"]), card["output"]) == ("ferplus", 8, "probabilities_2")
     told = mien("model").stdout
-    for word in ("angry", "contempt", "PublicTest", "MIT", "limits", "trained on"):
+    for word in ("angry", "contempt", "PublicTest", "MIT", "limits", "training data", "label set"):
         assert word in told
 
 
