@@ -78,6 +78,34 @@ def test_temporary_folders_of_other_hosts_are_removed_at_exit(tmp_path: Path, en
     assert not any(copy.exists() for copy in copies)
 
 
+WRITING = """
+import threading, time
+from pathlib import Path
+from mien.files import replacing
+from mien.training import devices
+copy = devices.Devices(None, ("a:9", "b"), 1).own_folder(Path("run"))
+print(copy, flush=True)
+def write():
+    until = time.monotonic() + 0.7
+    while time.monotonic() < until:
+        with replacing(copy / "history.csv") as temporary:
+            temporary.write_text("epoch")
+threading.Thread(target=write, daemon=True).start()
+time.sleep(0.2)
+devices._end_process('A host is gone.')
+"""
+
+
+def test_temporary_folder_is_removed_while_another_thread_writes_to_it(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", WRITING],
+        capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert Path(ran.stdout.strip()).parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
 def start(folder: Path, *options: str, devices: int = 1, epochs: int = 3) -> subprocess.Popen[str]:
     recipe = folder.with_name("tiny-network.json")  # JAX compiles it in a few seconds
     network = Compact(stem=8, widths=(8, 16), blocks=(1, 1))

@@ -13,6 +13,7 @@ import inspect
 import re
 import shutil
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ _CONNECT_SECONDS = 300
 _SHUTDOWN_SECONDS = 60  # how long a host waits for the others at shutdown
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}")
 _COPIES: list[Path] = []
+_REMOVE_SECONDS = 5.0  # time limit for removing the copies
+_SETTLE_SECONDS = 0.1  # how long a folder must stay removed
 
 
 @dataclass(frozen=True)
@@ -219,9 +222,17 @@ class Devices:
 
 
 def _remove_copies() -> None:
-    """Remove the copies of the run folder in which a host other than the first one trains."""
-    for copy in _COPIES:
-        shutil.rmtree(copy, ignore_errors=True)
+    """Remove the copies of the run folder in which a host other than the first one trains.
+
+    Another thread may be writing a file there, which creates its folder again; then they are removed once more.
+    """
+    until = time.monotonic() + _REMOVE_SECONDS
+    while any(copy.exists() for copy in _COPIES):
+        for copy in _COPIES:
+            shutil.rmtree(copy, ignore_errors=True)
+        if time.monotonic() > until:
+            break
+        time.sleep(_SETTLE_SECONDS)
 
 
 def _end_process(sentence: str) -> None:

@@ -194,12 +194,16 @@ class HostWatch:
     def _on_abort(self) -> None:
         """Exit an aborting process with an error message if a host was lost; called in the thread that aborts.
 
-        After this host has left, JAX's threads may abort because the others are gone; such threads are blocked.
+        The main thread may be writing a file, so it is given the grace period. After this host has left, JAX's threads
+        may abort because the others are gone; such threads are blocked.
         """
         self._aborting.set()
+        in_main = threading.current_thread() is threading.main_thread()
         if self._is_lost.wait(3.0):
+            if not in_main:
+                self._came_out.wait(_GRACE_SECONDS)
             self._end_unless_out()
-        if self._came_out.is_set() and threading.current_thread() is not threading.main_thread():
+        if self._came_out.is_set() and not in_main:
             threading.Event().wait()
 
     def _end_unless_out(self) -> None:
