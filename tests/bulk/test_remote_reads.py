@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mien.bulk import fetching, locations, remote_reads, retries
+from mien.bulk import container_inputs, fetching, locations, remote_reads, retries
 from mien.bulk.entries import Entry
 from mien.bulk.fetching import Fetcher
 from mien.bulk.listing import Lister
@@ -276,7 +277,8 @@ def test_a_file_of_inputs_that_cannot_be_read_fails_alone(
     content = containers[name][0]
 
     def answer(handler: Any) -> None:
-        if handler.headers.get("Range") is None:  # the question for its size
+        asks_for_size = handler.headers.get("Accept-Encoding") == "identity"
+        if handler.headers.get("Range") is None and asks_for_size:
             send_range(handler, content)
         else:
             handler.send_error(status)
@@ -289,6 +291,53 @@ def test_a_file_of_inputs_that_cannot_be_read_fails_alone(
     assert other.uri == "memory://c.jpg"
     if name != "a.tar":
         with pytest.raises(DataError, match=f"{name}: cannot be read: "):
+            list(Lister().entries([f"{url}/{name}"]))
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("name", ["list.txt", "list.csv"])
+def test_a_list_on_a_web_server_that_sends_only_whole_files_is_read(
+    serve: Callable[..., str],
+    tmp_path: Path,
+    containers: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    *,
+    told: bool,
+) -> None:
+    monkeypatch.setattr(container_inputs, "_BLOCK", 10)
+    content, expected = containers[name]
+    requests: list[str] = []
+
+    def answer(handler: Any) -> None:
+        requests.append(handler.path)
+        if len(requests) % 2 == 0:
+            send(handler, content, told=told)
+        else:
+            handler.send_error(503)
+
+    assert listed_at(f"{serve(answer)}/{name}", tmp_path) == [expected] * 2
+    assert len(requests) >= 4
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("name", ["a.tar", "images.parquet"])
+def test_a_web_server_that_sends_only_whole_files_cannot_hold_tars_and_tables(
+    serve: Callable[..., str], containers: Any, monkeypatch: pytest.MonkeyPatch, name: str, *, told: bool
+) -> None:
+    monkeypatch.setattr(container_inputs, "_BLOCK", 600)
+    monkeypatch.setattr(container_inputs, "_TABLE_BLOCK", 600)
+    content = containers[name][0]
+    if name == "images.parquet":
+        table = io.BytesIO()
+        pq.write_table(pa.table({"image": [np.random.default_rng(0).bytes(200_000)]}), table)
+        content = table.getvalue()
+    url = serve(lambda handler: send(handler, content, told=told))
+    expected = "the server sends whole files only, so copy it to this machine first"
+    if name == "a.tar":
+        assert expected in str(list(Lister().entries([f"{url}/{name}"]))[-1].error)
+    else:
+        with pytest.raises(DataError, match=f"{name}: cannot be read: {expected}"):
             list(Lister().entries([f"{url}/{name}"]))
 
 

@@ -15,7 +15,7 @@ from mien.bulk.input_kinds import kind_of_name, suffix_of
 from mien.bulk.listing_ahead import in_order
 from mien.bulk.listing_errors import ends_the_listing
 from mien.bulk.locations import kind_of_error, why
-from mien.bulk.retried_files import open_retried
+from mien.bulk.retried_files import open_list, open_retried
 from mien.errors import DataError, MissingExtra
 from mien.quoting import quoted, quoted_path
 
@@ -45,6 +45,9 @@ _COLUMN_NAMES = (
 
 _BLOCK = 256 * 1024
 """Block size in bytes for reading a tar or list in an object store; it covers the headers of small members."""
+
+_TABLE_BLOCK = 4 * 2**20
+"""Block size in bytes for reading a Parquet file in an object store."""
 
 
 def entries_of_tar(tar: Entry, storage_options: dict[str, Any], passed_over: Counter[str]) -> Iterator[Entry]:
@@ -118,7 +121,7 @@ def entries_of_parquet(
         import pyarrow.parquet as pq
     except ImportError as error:
         raise MissingExtra("pyarrow", "batch") from error
-    with open_retried(table.uri, storage_options, 4 * 2**20) as file:
+    with open_retried(table.uri, storage_options, _TABLE_BLOCK) as file:
         try:
             opened = pq.ParquetFile(file)
         except DataError:  # it cannot be read
@@ -177,7 +180,7 @@ def entries_of_list(
         DataError: the file cannot be read or is not UTF-8 text, or the table is damaged or has no such column.
     """
     with (
-        open_retried(listed.uri, storage_options, _BLOCK) as file,
+        open_list(listed.uri, storage_options, _BLOCK) as file,
         io.TextIOWrapper(file, "utf-8-sig", newline="") as text,
     ):
         try:

@@ -10,9 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from mien.bulk.copying import copy_file, copy_range
 from mien.bulk.input_kinds import suffix_of
 from mien.bulk.locations import kind_of_error, locate, why
-from mien.bulk.remote_reads import TooManyBytesError, open_file, read_range, read_whole, seconds_for
+from mien.bulk.remote_reads import TooManyBytesError, read_range, read_whole, seconds_for
 from mien.bulk.retries import TRIES, with_deadline, with_retries
 from mien.bulk.table_values import ColumnReader
 
@@ -40,6 +41,18 @@ class Fetched:
     error: str | None = None
     kind_of_error: str | None = None
     seconds: float = 0.0
+
+
+class UnreadVideoError(Exception):
+    """A video cannot be copied to this machine.
+
+    Args:
+        error: the error of its file system.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(_told(error))
+        self.kind = kind_of_error(error)
 
 
 @dataclass
@@ -97,8 +110,7 @@ class Fetcher:
             seconds = time.perf_counter() - started - waited
             if isinstance(error, TooManyBytesError):
                 return Fetched(None, _too_large(error.size), "too large", seconds)
-            told = f"{why(error)}{f' in {TRIES} tries' if kind_of_error(error) == 'unreachable' else ''}."
-            return Fetched(None, told, kind_of_error(error), seconds)
+            return Fetched(None, _told(error), kind_of_error(error), seconds)
         hold(len(content or b""))
         seconds = time.perf_counter() - started - waited
         if content is None:
@@ -148,10 +160,10 @@ class Fetcher:
         Args:
             entry: the video.
             content: its bytes, if already read.
-            beat: heartbeat callback, called while the video is copied, possibly from another thread.
+            beat: heartbeat callback, called while the video is copied.
 
         Raises:
-            OSError: the video cannot be read.
+            UnreadVideoError: the video cannot be copied.
         """
         place = locate(entry.uri, self.storage_options)
         if content is None and place.filesystem is None and entry.where == "file":
@@ -164,22 +176,21 @@ class Fetcher:
             copy = Path(folder, f"input{suffix}")
             if content is not None:
                 copy.write_bytes(content)
-            elif entry.where == "tar":
-                with_retries(lambda: self._copy_range(entry, copy, beat))
             else:
-                with_retries(
-                    lambda: place.filesystem.get_file(place.path, str(copy), callback=_telling(beat))
-                )
+                try:
+                    self._copy(entry, copy, beat)
+                except MemoryError:
+                    raise
+                except Exception as error:  # file systems raise anything
+                    raise UnreadVideoError(error) from error
             yield str(copy)
 
-    def _copy_range(self, entry: Entry, copy: Path, beat: Callable[[], None]) -> None:
-        with copy.open("wb") as out, open_file(entry.uri, self.storage_options, 4 * 2**20) as file:
-            file.seek(entry.offset)
-            left = entry.length
-            while left and (block := file.read(min(left, 2**20))):
-                out.write(block)
-                left -= len(block)
-                beat()
+    def _copy(self, entry: Entry, copy: Path, beat: Callable[[], None]) -> None:
+        if entry.where == "tar":
+            copy_range(entry.uri, self.storage_options, entry.offset, entry.length, copy, beat)
+        else:
+            place = locate(entry.uri, self.storage_options)
+            copy_file(place.filesystem, place.path, copy, size=entry.size, beat=beat)
 
 
 class _OpenTable:
@@ -225,20 +236,9 @@ class _OpenTable:
                 self._reading.release()
 
 
-def _telling(beat: Callable[[], None]) -> Any:
-    """Return an fsspec callback that calls `beat` after each part of a copy, at most once per second."""
-    from fsspec.callbacks import Callback
-
-    class Beats(Callback):  # type: ignore[misc]
-        told = time.monotonic()
-
-        def call(self, hook_name: str | None = None, **kwargs: Any) -> None:
-            super().call(hook_name, **kwargs)
-            if time.monotonic() - self.told >= 1.0:
-                self.told = time.monotonic()
-                beat()
-
-    return Beats()
+def _told(error: Exception) -> str:
+    """Return the message of a row for an error of a file system."""
+    return f"{why(error)}{f' in {TRIES} tries' if kind_of_error(error) == 'unreachable' else ''}."
 
 
 def _too_large(size: int | None) -> str:

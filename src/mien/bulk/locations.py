@@ -33,6 +33,7 @@ _MISSING_NAME = re.compile(r"NoSuchKey|NoSuchBucket|(Resource|Repository|Revisio
 _FORBIDDEN = re.compile(r"\b(AccessDenied|Forbidden|403|401|InvalidAccessKeyId|SignatureDoesNotMatch)\b")
 _MISSING = re.compile(r"\b(NoSuchBucket|NoSuchKey|404)\b|does not exist")
 _NO_BUCKET = re.compile(r"NoSuchBucket|(bucket|container)\b.{0,40}(does not exist|not found)", re.IGNORECASE)
+_NO_PARTS = re.compile(r"support range requests|Cannot seek streaming")
 _CHAIN = re.compile(r"::[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _ADDRESS = re.compile(r"\S+://\S+")
 _PASSWORD = re.compile(r"(?<=://)([^/?#]*?):[^/?#]+@")
@@ -276,6 +277,8 @@ def why(error: BaseException) -> str:
     """Describe an error of a file system in a few words."""
     if type(error).__name__ == "NoCredentialsError":
         return "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass anon=true"
+    if isinstance(error, ValueError) and _NO_PARTS.search(str(error)):
+        return "the server sends whole files only, so copy it to this machine first"
     kind = kind_of_error(error)
     text = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())
     if isinstance(error, TimeoutError) and not str(error):

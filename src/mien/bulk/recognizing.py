@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.batch_options import usable_cores
+from mien.bulk.fetching import UnreadVideoError
 from mien.bulk.locations import kind_of_error, why
 from mien.bulk.model_spec import STAGES, ModelSpec, Seconds
 from mien.bulk.output import face_row, failed_row, input_row
@@ -89,7 +90,7 @@ class InputRecognizer:
     Args:
         spec: the model and its settings.
         fetcher: reads videos.
-        beat: heartbeat callback, called while a video is copied or processed, possibly from another thread.
+        beat: heartbeat callback, called while a video is copied or processed.
     """
 
     def __init__(self, spec: ModelSpec, fetcher: Fetcher, beat: Callable[[], None] = lambda: None) -> None:
@@ -119,6 +120,8 @@ class InputRecognizer:
             return failed_row(entry, _without_name(str(error)), _kind_of(error))
         except MemoryError:
             return failed_row(entry, "there is not enough memory to decode it.", "memory")
+        except UnreadVideoError as error:
+            return failed_row(entry, str(error), error.kind)
         except OSError as error:
             return failed_row(entry, f"{why(error)}.", kind_of_error(error))
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mien.bulk.copying import copy_file
+from mien.bulk.input_kinds import is_http
 from mien.bulk.listing_errors import ends_the_listing, hint
 from mien.bulk.locations import locate, why
 from mien.bulk.remote_reads import open_file
@@ -13,7 +18,7 @@ from mien.errors import DataError
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _T = TypeVar("_T")
 
@@ -34,6 +39,34 @@ def open_retried(uri: str, storage_options: dict[str, Any], block: int) -> Any:
     if locate(uri, storage_options).filesystem is None:
         return open_file(uri, storage_options, block)
     return RetriedFile(_told(uri, lambda: open_file(uri, storage_options, block)), uri)
+
+
+@contextmanager
+def open_list(uri: str, storage_options: dict[str, Any], block: int) -> Iterator[Any]:
+    """Open a file that is read once, from its beginning to its end.
+
+    A file of a web server is copied to this machine first: the server may neither send parts of it nor report its size.
+
+    Args:
+        uri: path or URL of the file.
+        storage_options: options for the fsspec file system of the URL.
+        block: number of bytes to read from an object store at once.
+
+    Raises:
+        DataError: a file in an object store or on a web server cannot be read.
+        MissingExtra: the package for the URL scheme is not installed.
+        OSError: a local file cannot be opened, or later, read.
+    """
+    if not is_http(uri):
+        with open_retried(uri, storage_options, block) as file:
+            yield file
+        return
+    with TemporaryDirectory(prefix="mien-", ignore_cleanup_errors=True) as folder:
+        copy = Path(folder, "list")
+        place = locate(uri, storage_options)
+        _told(uri, lambda: copy_file(place.filesystem, place.path, copy))
+        with copy.open("rb") as file:
+            yield file
 
 
 class RetriedFile(io.RawIOBase):
@@ -57,8 +90,12 @@ class RetriedFile(io.RawIOBase):
         return bool(self._file.seekable())
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Change the position in bytes and return it."""
-        self._file.seek(offset, whence)
+        """Change the position in bytes and return it.
+
+        Raises:
+            DataError: the server sends only whole files.
+        """
+        _told(self._uri, lambda: self._file.seek(offset, whence))
         return int(self._file.tell())
 
     def tell(self) -> int:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 TRIES = 6
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0  # seconds; doubled after each attempt
+_POLL_SECONDS = 1.0
 
 _T = TypeVar("_T")
 
@@ -42,12 +43,15 @@ def with_retries(
     raise AssertionError  # the loop returns or raises
 
 
-def with_deadline(work: Callable[[], _T], seconds: float) -> _T:
+def with_deadline(
+    work: Callable[[], _T], seconds: float, progress: Callable[[], object] = lambda: None
+) -> _T:
     """Call a function in a thread and return its result; after the deadline, the thread is abandoned.
 
     Args:
         work: the function.
         seconds: maximum duration.
+        progress: returns what the function has done so far, such as a number of bytes; each change restarts the time.
 
     Raises:
         TimeoutError: it took longer.
@@ -64,8 +68,12 @@ def with_deadline(work: Callable[[], _T], seconds: float) -> _T:
         ended.set()
 
     threading.Thread(target=run, name="deadline", daemon=True).start()
-    if not ended.wait(seconds):
-        raise TimeoutError(f"no answer within {seconds:,.0f} seconds")
+    done, until = progress(), time.monotonic() + seconds
+    while not ended.wait(min(_POLL_SECONDS, seconds)):
+        if (now := progress()) != done:
+            done, until = now, time.monotonic() + seconds
+        elif time.monotonic() >= until:
+            raise TimeoutError(f"no answer within {seconds:,.0f} seconds")
     if errors:
         raise errors[0]
     return results[0]
