@@ -256,6 +256,22 @@ def test_export_writes_every_format(table: Path, whole_run: Path, tmp_path: Path
     is_one_sentence(mien("export", tmp_path / "m.onnx", "--format", "h5"), "cannot be turned back")
 
 
+def test_export_into_a_run_folder_replaces_only_files_of_the_training(
+    whole_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole_run, run)
+    (run / "model.keras").write_text("mine")
+    is_one_sentence(
+        mien("export", run, "--format", "keras"), r"model\.keras: this file exists, and mien did not"
+    )
+    assert (run / "model.keras").read_text() == "mine"
+    for given in (["keras", "--force"], ["keras"], ["h5"], ["onnx"]):
+        done = mien("export", run, "--format", *given)
+        assert done.returncode == 0, done.stderr
+    assert (run / "model.keras").stat().st_size > 10_000
+
+
 @pytest.mark.filterwarnings("ignore:You are saving:UserWarning")
 def test_a_plain_keras_h5_file_and_its_exports_have_equal_scores(table: Path, tmp_path: Path) -> None:
     import keras

@@ -20,6 +20,7 @@ from mien.errors import DataError, ModelError
 from mien.evaluation.scoring import evaluate as score
 from mien.labels import LabelSet
 from mien.workflows import cross_validate
+from mien.workflows.cross_validation_files import require_replaceable, write_results
 from mien.workflows.options import TrainOptions
 from mien.workflows.reporter import Reporter, SilentReporter
 from tests.helpers.command import is_one_sentence
@@ -191,6 +192,47 @@ def test_command_refuses_these_options_by_name(
     tmp_path: Path, mode: list[str], given: list[str], refused: str
 ) -> None:
     is_one_sentence(command("train", "--data", "synthetic:70", *mode, *given, cwd=tmp_path), refused)
+
+
+@pytest.mark.parametrize("name", ["cross_validation.json", "out_of_fold.csv"])
+def test_a_file_of_the_user_with_the_name_of_a_result_is_reported_before_any_training(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+    told = command("train", "--data", "synthetic:70", "--kfold", "3", "--out", tmp_path, cwd=tmp_path)
+    is_one_sentence(told, rf"{name}: this file exists, and mien did not write it .* another folder with")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_results_are_replaced_unless_they_were_changed(done: cross_validate.CrossValidation) -> None:
+    write_results(done)
+    require_replaceable(done.folder)
+    (done.folder / ".mien-files.jsonl").rename(done.folder / "kept")  # as an older version left it
+    require_replaceable(done.folder)
+    (done.folder / "kept").rename(done.folder / ".mien-files.jsonl")
+    table = done.folder / "out_of_fold.csv"
+    before = table.read_bytes()
+    table.write_bytes(before + b"a note\n")
+    try:
+        with pytest.raises(DataError, match=r"out_of_fold\.csv: this file exists"):
+            write_results(done)
+        assert table.read_bytes() == before + b"a note\n"
+    finally:
+        table.write_bytes(before)
+
+
+@pytest.mark.slow
+def test_the_plot_of_a_learning_rate_search_replaces_no_file_of_the_user(tmp_path: Path) -> None:
+    (tmp_path / "learning-rate.png").write_text("mine")
+    plots = [
+        mien.find_learning_rate(
+            faces((40, 40, 40)), "compact", out=tmp_path, batch_size=16, reporter=SilentReporter()
+        ).plot
+        for _ in range(2)
+    ]
+    assert plots == [tmp_path / "learning-rate-2.png"] * 2
+    assert (tmp_path / "learning-rate.png").read_text() == "mine"
 
 
 def test_out_of_fold_rows_list_each_image_once_with_its_prediction(

@@ -116,7 +116,8 @@ def train(
 def _cross_validate(data: str | None, options: TrainOptions, folds: int) -> None:
     """Train and test each fold, and print the scores."""
     from mien.cli.console_reporter import WithoutTables
-    from mien.workflows.cross_validate import PREDICTIONS, SCORES, run_cross_validation
+    from mien.workflows.cross_validate import run_cross_validation
+    from mien.workflows.cross_validation_files import PREDICTIONS, SCORES
     from mien.workflows.run_plan import TrainingInterrupted
 
     try:

@@ -11,9 +11,6 @@ which selects the epoch; the images of the fold select nothing.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +23,7 @@ from mien.errors import DataError
 from mien.html_table import html_table
 from mien.training.keras_start import prepare_keras
 from mien.wording import counted
+from mien.workflows.cross_validation_files import require_replaceable, write_results
 from mien.workflows.load_data import load_data
 from mien.workflows.notebook import default_reporter
 from mien.workflows.options import TrainOptions, refuse_given
@@ -43,9 +41,6 @@ if TYPE_CHECKING:
 
 VALIDATION_SHARE = 0.15
 """Share of the images outside a fold that form the validation split."""
-
-SCORES = "cross_validation.json"
-PREDICTIONS = "out_of_fold.csv"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,7 +123,8 @@ def run_cross_validation(data: Any, options: TrainOptions, folds: int, reporter:
     """Cross-validate, as `mien train --kfold` does; finished folds are reused.
 
     Raises:
-        DataError: If the data cannot be read, or a class has fewer images than there are folds.
+        DataError: If the data cannot be read, a class has fewer images than there are folds, or the folder contains a
+            file of the user with the name of a result.
         ModelError: If an option is invalid or does not apply, or a folder of a fold holds another training.
     """
     from mien.training.backend import choose_backend
@@ -141,6 +137,7 @@ def run_cross_validation(data: Any, options: TrainOptions, folds: int, reporter:
     choose_backend(options.backend)
     plan = make_plan(data, replace(options, resume=False))
     folder = options.out or plan.folder.with_name(f"{plan.folder.name}-kfold{folds}")
+    require_replaceable(folder)
     reading = replace(plan.reading, shares=None, split_seed=None)  # the folds are the division
     whole = _usable(load_data("synthetic" if data is None else data, reading, reporter), reporter)
     prepare_keras(options.backend)
@@ -157,7 +154,7 @@ def run_cross_validation(data: Any, options: TrainOptions, folds: int, reporter:
         probabilities[numbers == number] = given
         rows.append(scores)
     done = _summary(folder, whole, numbers, probabilities, rows)
-    _write(done)
+    write_results(done)
     return done
 
 
@@ -270,29 +267,3 @@ def _summary(
         fold=numbers,
         files=whole.files,
     )
-
-
-def _write(done: CrossValidation) -> None:
-    """Write the scores as JSON and the predictions as CSV."""
-    from mien.evaluation.metrics import accuracy, confusion_matrix, macro_f1
-    from mien.files import write_text
-
-    confusion = confusion_matrix(done.true, done.probabilities.argmax(axis=1), len(done.classes))
-    document = {
-        "classes": list(done.classes), "folds": list(done.folds), "mean": done.mean, "spread": done.spread,
-        "out_of_fold": {
-            "n": len(done.true), "accuracy": accuracy(confusion), "macro_f1": macro_f1(confusion),
-            "confusion": confusion.tolist(),
-        },
-    }  # fmt: skip
-    write_text(done.folder / SCORES, json.dumps(document, indent=1) + "\n")
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["row", "path", "fold", "label", "predicted", *done.classes])
-    files = [""] * len(done.true) if done.files is None else done.files.tolist()
-    for row, file, fold, label, given in zip(
-        done.rows, files, done.fold, done.true, done.probabilities, strict=True
-    ):
-        names = (done.classes[label], done.classes[int(given.argmax())])
-        writer.writerow([row, file, fold + 1, *names, *(f"{value:.6f}" for value in given)])
-    write_text(done.folder / PREDICTIONS, table.getvalue())

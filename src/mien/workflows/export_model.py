@@ -131,6 +131,8 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
         ModelError: If the model cannot be opened or cannot be converted to that format.
         DataError: If there is a file of that name that mien did not write, and `force` is not set.
     """
+    from mien.training.run_folder import OWN_FILES
+
     options = replace(options, format=find_format(options.format, options.out))
     opening = options.model
     if options.logits and not is_onnx(model):
@@ -145,7 +147,7 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
     target = options.out or default_path(loaded, options.format)
     if target.exists() and loaded.path.exists() and target.samefile(loaded.path):
         raise ModelError(f"{target}: this is the model itself. Choose another file with `out`.")
-    own = target.parent == loaded.folder and target.name == FORMATS[options.format].file  # a run's own file
+    own = target.parent == loaded.folder and target.name in OWN_FILES  # written by the training
     with guarding(REMEDY, folder=target.parent, force=options.force or own) as guard:
         if FORMATS[options.format].is_folder:
             require_folder_of_ours(target, force=options.force)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mien.ownership import free_name, guarding
 from mien.training.keras_start import prepare_keras
 from mien.workflows.fine_tune import fit_to_data
 from mien.workflows.load_data import load_data, warn_of_unused_division, with_validation, with_votes
@@ -34,7 +35,7 @@ class FoundRate:
         steepest: the learning rate at which the loss fell fastest.
         highest: the learning rate at which the loss was lowest.
         suggested: the learning rate to use, a tenth of it.
-        plot: the figure.
+        plot: the figure; its name has a number if the folder contains another file of this name.
         rises: whether the loss rose above `highest`, so that higher rates are too high.
         falls: whether the loss fell before it; else the search is inconclusive.
     """
@@ -109,9 +110,15 @@ def run_learning_rate_search(data: Any, options: TrainOptions, reporter: Reporte
             custom=options.custom,
             on_step=advance,
         )
-    plot = plot_learning_rates(
-        found.rates, found.losses, found.smoothed, found.suggested, plan.folder / PLOT, lowest=found.highest
-    )
+    with guarding(folder=plan.folder) as guard:
+        plot = plot_learning_rates(
+            found.rates,
+            found.losses,
+            found.smoothed,
+            found.suggested,
+            free_name(plan.folder / PLOT, guard.allows),
+            lowest=found.highest,
+        )
     return FoundRate(found.steepest, found.highest, found.suggested, plot, found.rises, found.falls)
 
 
