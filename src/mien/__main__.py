@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from mien.child_python import protect_children
+
 
 def main() -> None:
     """Run the command. Without the `cli` extra, print how to install it."""
+    protect_children()
     try:
         from mien.cli import run
     except ModuleNotFoundError as error:

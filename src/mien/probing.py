@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from mien.child_python import module_command
+
 TIME_LIMIT = 120.0
 """Timeout for importing a package, in seconds."""
 
@@ -45,7 +47,7 @@ def probe(name: str, seconds: float = TIME_LIMIT) -> Probe:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "GRPC_VERBOSITY": "ERROR"}
     if name in _DEVICES:
         environment["KERAS_BACKEND"] = name
-    command = [sys.executable, "-m", "mien.probing", name]
+    command = module_command("mien.probing", name)
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module
             command,

@@ -7,7 +7,6 @@ import pickle
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.output import set_aside
+from mien.child_python import module_command
 from mien.errors import MienError, ModelError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Input = tuple["Entry", "Fetched | None"]
 """An input and its fetched content; if the content is `None`, the worker fetches it."""
 
-COMMAND = [sys.executable, "-m", "mien.bulk.worker"]
+COMMAND = module_command("mien.bulk.worker")
 """Command that starts a worker."""
 
 _AHEAD = 16  # maximum inputs in flight per worker

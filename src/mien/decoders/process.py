@@ -10,6 +10,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
+from mien.child_python import module_command
+
 if os.name == "posix":
     import fcntl
 
@@ -20,6 +22,9 @@ _KEPT = (
     "PATH",
     "PYTHONPATH",
     "PYTHONHOME",
+    "PYTHONUSERBASE",
+    "PYTHONNOUSERSITE",
+    "PYTHONSAFEPATH",
     "LD_LIBRARY_PATH",
     "HOME",
     "LANG",
@@ -60,7 +65,7 @@ def start(
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | _ONE_THREAD
     environment["MALLOC_ARENA_MAX"] = str(arenas)
     process = subprocess.Popen(  # noqa: S603 - a module of ours
-        [sys.executable, "-m", module, *arguments],
+        module_command(module, *arguments),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.card import METADATA_KEY, ModelCard
+from mien.child_python import module_command
 from mien.errors import MissingExtra, ModelError
 from mien.files import replacing
 from mien.training.onnx_rewriting import simplified, with_named_outputs
@@ -62,7 +63,7 @@ def export_onnx(source: str | Path, target: str | Path, card: ModelCard) -> Path
         raise MissingExtra("tf2onnx", "train")
     target = Path(target)
     with replacing(target) as aside:
-        command = [sys.executable, "-m", "mien.training.onnx_export", str(source), str(aside)]
+        command = module_command("mien.training.onnx_export", str(source), str(aside))
         environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
         done = subprocess.run(  # noqa: S603 - our own interpreter and module
             command, input=card.to_json(), capture_output=True, text=True, check=False, env=environment

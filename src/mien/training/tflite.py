@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.child_python import module_command
 from mien.errors import MissingExtra, ModelError
 from mien.files import replacing
 from mien.training.litert_network import CARD
@@ -59,7 +60,7 @@ def export_tflite(
         if crops is not None:
             faces = str(Path(folder) / "crops.npy")
             np.save(faces, crops)
-        command = [sys.executable, "-m", "mien.training.tflite", str(source), str(aside), faces]
+        command = module_command("mien.training.tflite", str(source), str(aside), faces)
         environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
         done = subprocess.run(  # noqa: S603 - our own interpreter and module
             command, capture_output=True, text=True, check=False, env=environment
