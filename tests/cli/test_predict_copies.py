@@ -223,6 +223,18 @@ def test_unknown_images_in_the_folder_of_the_copies_are_counted(predict: Run) ->
 
 
 @pytest.mark.slow
+def test_a_video_that_cannot_be_encoded_does_not_stop_the_others(predict: Run) -> None:
+    with VideoWriter("wide.webm", 10, (17_000, 64)) as writer:  # wider than H.264 allows
+        writer.write(np.zeros((64, 17_000, 3), np.uint8))
+    video("video.mp4", 90)
+    code, out, err = predict("wide.webm", "video.mp4", "--save", "copies")
+    assert code == 1
+    assert re.findall("([15]) frames? processed", out) == ["1", "5"]
+    assert "copies/wide.webm.mp4: expected frames that can be encoded with libx264" in err
+    assert visible(Path("copies")) == ["video.mp4"]
+
+
+@pytest.mark.slow
 def test_a_face_below_min_confidence_is_uncertain_and_keeps_its_probabilities(predict: Run) -> None:
     _, out, _ = predict(PORTRAIT, "--json")
     (certain,) = json.loads(out)["images"][0]["faces"]

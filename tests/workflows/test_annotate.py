@@ -152,6 +152,15 @@ def test_an_error_leaves_no_files(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_frames_that_cannot_be_encoded_are_reported(tmp_path: Path) -> None:
+    path = tmp_path / "wide.webm"
+    with VideoWriter(path, 10, (17_000, 64)) as writer:  # wider than H.264 allows
+        writer.write(np.zeros((64, 17_000, 3), np.uint8))
+    with pytest.raises(DataError, match=r"copy\.mp4: .* 17000x64 pixels"):
+        list(mien.watch(path, Fixed(), save=tmp_path / "copy.mp4"))
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_chart_without_faces_is_not_written_and_reported(tmp_path: Path) -> None:
     class Empty(Fixed):
         def many(self, images: Any) -> list[list[Face]]:

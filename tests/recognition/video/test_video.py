@@ -562,6 +562,15 @@ class TestWriter:
         assert len(decode(path)[0]) == 12
         assert list(tmp_path.iterdir()) == [path]
 
+    def test_frames_that_the_codec_does_not_support_are_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "wide.mp4"
+        with (
+            pytest.raises(DataError, match=r"wide\.mp4: .* libx264, got frames of 17000x16 pixels"),
+            VideoWriter(path, 25, (17000, 16)) as writer,
+        ):
+            writer.write(np.zeros((16, 17000, 3), np.uint8))
+        assert list(tmp_path.iterdir()) == []
+
     def test_writer_without_frames_creates_no_file(self, tmp_path: Path) -> None:
         with VideoWriter(tmp_path / "copy.mp4", 25, (WIDTH, HEIGHT)):
             pass

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,9 +17,11 @@ import numpy as np
 
 from mien.errors import DataError, MissingExtra
 from mien.files import replacing
+from mien.quoting import quoted_path
 from mien.recognition.video.sound import SoundCopy
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -52,7 +54,8 @@ class VideoWriter:
         sound_problem: why sound is missing, such as a codec that the format does not support; "" if none is missing.
 
     Raises:
-        DataError: If the suffix is not supported, or the frame rate is not positive.
+        DataError: If the suffix is not supported, or the frame rate is not positive; in `write` and at the end of the
+            block, if the frames cannot be encoded, for example because they are too large for the codec.
         MissingExtra: If PyAV is not installed.
     """
 
@@ -92,13 +95,14 @@ class VideoWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None or issubclass(kind, KeyboardInterrupt):
-            with self._stack:  # closes the file, then renames it
+            with self._encoding(), self._stack:  # closes the file, then renames it
                 if self._frames:
                     self._encode(None)
                 if self._sound:
                     self._sound.advance(float(self._last * self._tick + 1 / self._fps))
         else:
-            self._stack.__exit__(kind, error, trace)
+            with self._encoding():
+                self._stack.__exit__(kind, error, trace)
 
     def write(self, image: NDArray[np.uint8], seconds: float | None = None) -> None:
         """Write a frame.
@@ -108,6 +112,10 @@ class VideoWriter:
             seconds: time of the frame; by default, one frame duration after the previous frame. A time that is not later
                 than the previous one is increased to the next possible time stamp.
         """
+        with self._encoding():
+            self._write(image, seconds)
+
+    def _write(self, image: NDArray[np.uint8], seconds: float | None) -> None:
         if not self._frames:
             self._open()
         frame = self._av.VideoFrame.from_ndarray(self._fitted(image), format="rgb24")
@@ -125,6 +133,21 @@ class VideoWriter:
         """Also copy the sound after the last frame; call it after writing the complete video."""
         if self._sound:
             self._sound.finish()
+
+    @contextmanager
+    def _encoding(self) -> Generator[None]:
+        """Convert errors of the encoder in the block; those of the disk stay as they are."""
+        try:
+            yield
+        except OSError:
+            raise
+        except self._av.error.FFmpegError as error:
+            raise DataError.from_parts(
+                quoted_path(str(self._path)),
+                expected=f"frames that can be encoded with {_CODECS[self._suffix][0]}",
+                received=f"frames of {self._width}x{self._height} pixels ({error.strerror or error})",
+                remedy="Scale the video down first.",
+            ) from error
 
     def _open(self) -> None:
         """Create the file, when the first frame is written."""
