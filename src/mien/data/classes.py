@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +14,19 @@ from mien.data.class_spelling import (
     plain_key,
     renaming_notes,
 )
+from mien.data.merging import NUMBERED, Merge, merge_names, parse_merge
 from mien.data.splits import is_split_word
 from mien.errors import DataError
 from mien.labels import CKPLUS, CUSTOM, LabelSet, find_label_set, meaning, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
+
+__all__ = ["ClassMap", "Merge", "choose_classes", "is_left_out", "parse_merge", "parse_word"]
 
 _MOST_CLASSES = 100
 _LISTED = 8
-_NUMBERED = re.compile(r"\s*([0-9]{1,3})\s*[\s_.\-]\s*(\S.*)")
 _NEGATIONS = frozenset({"not", "no", "non", "without", "un"})
-
-Merge = tuple[tuple[str, tuple[str, ...]], ...]
-"""New class names, each with the names that become it."""
 
 
 @dataclass(frozen=True)
@@ -45,40 +42,6 @@ class ClassMap:
     label_set: LabelSet
     index: Mapping[str, int | None]
     notes: tuple[str, ...] = ()
-
-
-def parse_merge(given: Any) -> Merge:
-    """Parse the option `merge`: names that are merged into one class.
-
-    Args:
-        given: `"happy=joy,laugh"`, a sequence of such texts, or `{"happy": ["joy", "laugh"]}`.
-
-    Raises:
-        DataError: If the value is invalid, or a name is merged into two classes.
-
-    >>> parse_merge("happy=joy,laugh")
-    (('happy', ('joy', 'laugh')),)
-    """
-    if not given:
-        return ()
-    pairs: list[tuple[str, Sequence[str]]] = []
-    if isinstance(given, Mapping):
-        pairs = [(str(new), [old] if isinstance(old, str) else list(old)) for new, old in given.items()]
-    else:
-        for text in [given] if isinstance(given, str) else given:
-            if isinstance(text, tuple) and len(text) == 2:
-                pairs.append((str(text[0]), list(text[1])))
-                continue
-            for part in str(text).split(";"):
-                new, equals, old = part.partition("=")
-                if not equals or not new.strip() or not old.strip():
-                    raise DataError(f"Expected a merge such as happy=joy,laugh, got {quote(text)}.")
-                pairs.append((new, old.split(",")))
-    merge = tuple((new.strip(), tuple(name.strip() for name in old if name.strip())) for new, old in pairs)
-    names = [plain_key(name) for _, old in merge for name in old]
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(f"Expected each name to be merged into one class, got {quote(twice[0])} twice.")
-    return merge
 
 
 def choose_classes(
@@ -106,7 +69,7 @@ def choose_classes(
             are fewer than two classes.
     """
     ordered = sorted(names, key=natural_key)
-    renamed = _merged(ordered, merge, source)
+    renamed = merge_names(ordered, merge, source)
     if label_set is not None:
         used: Collection[str] = renamed
         if class_names is not None:
@@ -169,28 +132,6 @@ def is_left_out(name: str, label_set: LabelSet) -> bool:
     return label_set == CKPLUS and meaning(name) == "neutral"
 
 
-def _merged(names: Sequence[str], merge: Merge, source: str) -> dict[str, str]:
-    """Return the class of each name after merging."""
-    renamed = {name: name.strip() for name in names}
-    for new, old in merge:
-        for wanted in old:
-            found = [name for name in names if _same(name, wanted)]
-            if not found:
-                raise DataError(
-                    f"{source}: expected the names to merge to be among {list_names(names)}, got {quote(wanted)}."
-                )
-            renamed.update(dict.fromkeys(found, new))
-        renamed.update({name: new for name in names if plain_key(name) == plain_key(new)})
-    return renamed
-
-
-def _same(name: str, wanted: str) -> bool:
-    match = _NUMBERED.fullmatch(name)
-    return plain_key(name) == plain_key(wanted) or (
-        match is not None and plain_key(match[2]) == plain_key(wanted)
-    )
-
-
 def _by_names(renamed: Mapping[str, str], class_names: tuple[str, ...], source: str) -> ClassMap:
     """Return the mapping to the given class names, in this order; other classes are left out."""
     chosen = LabelSet(CUSTOM, class_names)
@@ -251,7 +192,7 @@ def _first_spelling(words: Collection[str], *, numbered: bool) -> list[str]:
 
 def _all_numbered(words: Collection[str]) -> bool:
     """Return whether each name begins with a different number, such as `0_bored`, which defines the order."""
-    numbers = [match[1] for word in words if (match := _NUMBERED.fullmatch(word))]
+    numbers = [match[1] for word in words if (match := NUMBERED.fullmatch(word))]
     return len(numbers) == len(words) > 0 and len(set(map(int, numbers))) == len(set(map(plain_key, words)))
 
 
@@ -259,5 +200,5 @@ def _bare(word: str, words: Collection[str]) -> str:
     """Return a name without its number."""
     if not _all_numbered(words):
         return word
-    match = _NUMBERED.fullmatch(word)
+    match = NUMBERED.fullmatch(word)
     return match[2].strip() if match else word
