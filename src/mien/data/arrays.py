@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.data.array_names import find_pairs
 from mien.data.cells import is_missing, labels_of, pixels_of, word_of
-from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.data.records import Records
 from mien.data.soft_labels import is_soft, read_soft_labels
 from mien.errors import DataError
@@ -28,17 +27,8 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], object]
 
-_IMAGES = re.compile(r"(?:x|images?|pixels?|data|faces?|imgs?)", re.IGNORECASE)
-_LABELS = re.compile(r"(?:y|labels?|targets?|emotions?|expressions?|classes)", re.IGNORECASE)
-_PARTS = {
-    TRAINING: re.compile(r"train(?:ing)?", re.IGNORECASE),
-    PUBLIC_TEST: re.compile(r"(?:val|valid|validation|publictest)", re.IGNORECASE),
-    PRIVATE_TEST: re.compile(r"(?:test|testing|privatetest)", re.IGNORECASE),
-}
 _MEMORY = "memory"
 """Name of the source of data that are not read from a file."""
-
-_EXPECTED = "images and labels: arrays called images and labels, x and y, or x_train, y_train, x_val, y_val …"
 
 
 def is_npz(path: Path) -> bool:
@@ -71,7 +61,7 @@ def read_npz(path: Path, options: ReadOptions, progress: Progress | None = None)
 
     Args:
         path: the file. Images are (n, h, w), (n, h, w, 1) or (n, h, w, 3), uint8, or floats from 0 to 1; labels are
-            words, numbers or one-hot rows. The arrays `class_names` and `groups` are optional.
+            words, numbers or one-hot rows. The arrays `class_names`, `split` and that of `options.group` are optional.
         options: classes and groups.
         progress: called with the number of images read and the total.
 
@@ -98,7 +88,7 @@ def read_memory(data: Any, options: ReadOptions, progress: Progress | None = Non
     """
     if isinstance(data, Mapping):
         return read_arrays_of(
-            {str(key): _to_array(value) for key, value in data.items()}, options, _MEMORY, progress
+            {word_of(key) or "": _to_array(value) for key, value in data.items()}, options, _MEMORY, progress
         )
     if isinstance(data, tuple | list) and len(data) in {2, 3} and not isinstance(data[0], str):
         return _read_tuple(data, options, progress)
@@ -140,7 +130,9 @@ def read_arrays_of(
     arrays = _with_names(arrays)
     labels: list[str | int | None] = []
     splits: list[str | None] = []
-    pairs, notes = _pairs(arrays, source)
+    given_splits = next((name for name in ("split", "splits") if name in arrays), None)
+    others = {"class_names", given_splits, options.group}
+    pairs, notes = find_pairs(arrays, source, [name for name in arrays if name in others])
     for split, image, label in pairs:
         pixels = _images_of(arrays[image], image, source)
         words = labels_of(_cells(arrays[label]), label, source)
@@ -151,8 +143,8 @@ def read_arrays_of(
         images.extend(pixels)
         labels += words
         splits += [split] * len(words)
-    if "split" in arrays or "splits" in arrays:
-        splits = [word_of(cell) for cell in _column(arrays.get("split", arrays.get("splits")))]
+    if given_splits is not None:
+        splits = [word_of(cell) for cell in _column(arrays[given_splits])]
     given = arrays.get(options.group) if options.group else None
     groups = None if given is None else [word_of(cell) or "" for cell in _column(given)]
     if options.group and groups is None:
@@ -164,13 +156,12 @@ def read_arrays_of(
             raise DataError(
                 f"{source}: expected {len(labels):,} {name}, one for each image, got {len(column):,}."
             )
-    named = arrays.get("class_names")
-    names = {} if named is None else {i: str(name) for i, name in enumerate(np.asarray(named).tolist())}
+    names = [word_of(cell) for cell in _column(arrays.get("class_names", []))]
     records = Records(
         source, labels, images.__getitem__,
         splits=splits if any(splits) else None,
         groups=groups,
-        names=names,
+        names={number: name for number, name in enumerate(names) if name is not None},
         notes=notes,
     )  # fmt: skip
     return records.to_dataset(options, progress)
@@ -220,55 +211,3 @@ def _images_of(images: Any, name: str, source: str) -> Sequence[NDArray[np.uint8
         pixels_of(np.asarray(image)[None], f"{name} {number}", source)[0]
         for number, image in enumerate(images, 1)
     ]
-
-
-_Pair = tuple[str | None, str, str]
-"""The split of two arrays, and the names of the arrays of its images and of its labels."""
-
-
-def _pairs(arrays: Mapping[str, Any], source: str) -> tuple[list[_Pair], tuple[str, ...]]:
-    """Return the arrays of images with those of their labels, by split, and notes about arrays that are not read.
-
-    Raises:
-        DataError: If there are none, or two pairs for Training.
-    """
-    parts: dict[tuple[str | None, str], str] = {}
-    for name in arrays:
-        if name in {"class_names", "split", "splits", "groups"}:
-            continue
-        words = [word for word in re.split(r"[_\s.\-]+", name) if word]
-        split = next(
-            (part for part, known in _PARTS.items() if any(known.fullmatch(word) for word in words)), None
-        )
-        rest = [word for word in words if split is None or not _PARTS[split].fullmatch(word)] or ["x"]
-        for kind, known in (("images", _IMAGES), ("labels", _LABELS)):
-            if len(rest) == 1 and known.fullmatch(rest[0]):
-                parts.setdefault((split, kind), name)
-    pairs = [
-        (split, parts[split, "images"], parts[split, "labels"])
-        for split in (None, *_PARTS)
-        if (split, "images") in parts and (split, "labels") in parts
-    ]
-    if not pairs:
-        raise DataError(f"{source}: expected {_EXPECTED}; got {quote(', '.join(arrays))}.")
-    paired = {split for split, *_ in pairs}
-    notes = tuple(
-        f"{source}: {name} is not read, because there are no {'labels' if kind == 'images' else 'images'} for it."
-        for (split, kind), name in parts.items()
-        if split not in paired
-    )
-    return _with_split_of_unnamed(pairs, source), notes
-
-
-def _with_split_of_unnamed(pairs: list[_Pair], source: str) -> list[_Pair]:
-    """Return the pairs; one without a split is Training if others have splits, as in `x, y, x_test, y_test`."""
-    first, *others = pairs
-    if first[0] is not None or not others:
-        return pairs
-    if training := [pair for pair in others if pair[0] == TRAINING]:
-        both = " and ".join(f"{image}, {label}" for _, image, label in (first, training[0]))
-        raise DataError(
-            f"{source}: expected one array of images and one of labels for {TRAINING}, found {both}. Remove one of the "
-            "two pairs, or give the other splits names such as x_val and x_test."
-        )
-    return [(TRAINING, *first[1:]), *others]
