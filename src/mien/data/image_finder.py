@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 _ALIGNED = "_aligned"
 """Suffix of the file names of RAF-DB's aligned faces, which its lists omit."""
 
+_PIXELS = re.compile(r"[\s\[]*[0-9.]+(?:[\s,]+[0-9.]+){15,}[\s\],]*")
+"""16 numbers or more, which are pixels and not the name of a file."""
+
 
 class MissingImageError(DataError):
     """A table names an image file that does not exist."""
@@ -22,6 +26,9 @@ class MissingImageError(DataError):
 
 class ImageFinder:
     """Finds the image files listed in a table: by their path relative to it, else by their name below it.
+
+    A name without a folder is found in any folder. A path with folders must be the end of the path of the file, so that
+    `train/0.jpg` is missing if only `test/0.jpg` exists. Suffixes may differ.
 
     Args:
         roots: the folders to search, in this order.
@@ -38,27 +45,33 @@ class ImageFinder:
 
         Raises:
             MissingImageError: If there is none.
-            DataError: If there are several and the path does not determine which.
+            DataError: If there are several and the path does not determine which, or the name is a list of pixels.
         """
         clean = Path(name.replace("\\", "/"))
         for root in self._roots:
-            if (root / clean).is_file():
+            if _is_file(root / clean):
                 return root / clean
+        if _PIXELS.fullmatch(name):
+            raise DataError(
+                f"expected the path of an image file, got pixels ({quote(name)}). Name their column pixels."
+            )
         if self._by_name is None:
             self._by_name = self._index()
-        images = self._by_name.get(_key(clean), [])
+        named = self._by_name.get(_key(clean), [])
+        images = [file for file in named if _is_below(file, clean.parent)]
         if len(images) > 1:
             fitting = [file for file in images if (_ALIGNED in file.stem.casefold()) == self._aligned]
             images = fitting or images
         if len(images) == 1:
             return images[0]
-        folders = ", ".join(map(str, self._roots))
+        folders = ", ".join(map(str, self._roots))[-60:]
         if images:
             raise DataError(
-                f"expected one file {quote(name)} below {folders[-60:]}, found {len(images)}. Write its whole path."
+                f"expected one file {quote(name)} below {folders}, found {len(images)}. Write its whole path."
             )
+        found = "one in another folder only. Is the path relative to the table?" if named else "none."
         raise MissingImageError(
-            f"expected an image file {quote(name)} beside the table or below {folders[-60:]}, found none."
+            f"expected an image file {quote(name)} beside the table or below {folders}, found {found}"
         )
 
     def _index(self) -> dict[str, list[Path]]:
@@ -66,10 +79,25 @@ class ImageFinder:
         found: dict[str, list[Path]] = {}
         files = (file for root in self._roots for file in root.rglob("*"))
         for file in dict.fromkeys(files):
-            if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file():
+            if file.suffix.lower() in IMAGE_SUFFIXES and _is_file(file):
                 found.setdefault(_key(file), []).append(file)
         return found
 
 
 def _key(file: Path) -> str:
     return file.stem.casefold().removesuffix(_ALIGNED)
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a file exists; a name that no file can have is missing, such as one that is too long."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_below(file: Path, folder: Path) -> bool:
+    """Return whether the folder of a file is given by its last parts, in any case."""
+    wanted = [part.casefold() for part in folder.parts]
+    parts = [part.casefold() for part in file.absolute().parent.parts]
+    return not wanted or parts[-len(wanted) :] == wanted
