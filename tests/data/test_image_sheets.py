@@ -156,6 +156,14 @@ def test_evaluate_command_reports_scores_by_source_for_sheets(tmp_path: Path) ->
     assert found["accuracy"] == pytest.approx(again.accuracy)
 
 
+def test_table_of_sheets_with_an_open_quotation_mark_is_refused(tmp_path: Path) -> None:
+    write_sheets(tmp_path / "faces", [NAMES[i % 7] for i in range(21)])
+    with (tmp_path / "faces" / "labels.csv").open("a") as file:
+        file.write('01.png,1,"' + "x" * 6_000_000)
+    with pytest.raises(DataError, match=r"labels\.csv: expected CSV text, .* Is a quotation mark missing\?"):
+        mien.load(tmp_path / "faces")
+
+
 def test_duplicates_of_ferplus_images_are_searched_among_all_rows() -> None:
     from dataclasses import replace
 

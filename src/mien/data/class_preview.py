@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from mien.class_names import LEAVE_OUT, get_class_order
+from mien.data.csv_rows import open_rows
 from mien.data.fer2013.archive import open_tables
 from mien.data.folder_plan import label_set_of_folders
-from mien.data.general_table import label_in, open_rows
+from mien.data.general_table import label_in
 from mien.data.image_archive import class_folder_names
 from mien.data.table_files import find_tables
 from mien.errors import DataError
@@ -54,7 +54,7 @@ def _label_set_of_table(path: Path, options: ReadOptions) -> LabelSet | None:
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
             header, lines = open_rows("", next(members).stream)
             rows = list(islice(lines, _ROWS))
-    except (DataError, OSError, StopIteration, csv.Error):
+    except (DataError, OSError, StopIteration):
         return None
     column = len(header.names) if header.label is None else header.label
     for row in rows:

@@ -9,26 +9,24 @@ Rows are read one by one with the csv module, more slowly than by `mien.data.fer
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.data.cells import groups_of
+from mien.data.csv_rows import LARGEST_SIDE, open_rows, place_of_row
 from mien.data.dataset import SPLITS
 from mien.data.fer2013.archive import open_tables
-from mien.data.fer2013.columns import knows_columns
-from mien.data.fer2013.file_kinds import refuse_other_kinds
+from mien.data.fer2013.columns import knows_columns, shorten
 from mien.data.image_finder import ImageFinder, MissingImageError
 from mien.data.records import Records
 from mien.data.splits import is_table, split_of_table
-from mien.data.table_header import TableHeader, read_table_header
 from mien.data.text_encoding import TextDecoder
 from mien.errors import DataError
 from mien.images import CROP_SIZE
@@ -42,9 +40,9 @@ if TYPE_CHECKING:
 
     from mien.data.dataset import Dataset
     from mien.data.reading_options import ReadOptions
+    from mien.data.table_header import TableHeader
 
-_SMALLEST, _LARGEST = 16, 1024  # side length of images in pixels
-_LONGEST_LINE = 16 << 20  # bytes
+_SMALLEST_SIDE = 16  # pixels
 _ROWS_PEEKED = 200
 
 
@@ -100,31 +98,6 @@ def read_general(
     return records.to_dataset(options, progress)
 
 
-def open_rows(
-    name: str, stream: IO[bytes], decoder: TextDecoder | None = None
-) -> tuple[TableHeader, Iterator[list[str]]]:
-    """Return the header of a table and its rows."""
-    decoder, text = decoder or TextDecoder(name), ""
-    while not text.strip():
-        first = stream.readline(_LONGEST_LINE)
-        if not first:
-            raise DataError(f"{name}: expected a table, got an empty file.")
-        refuse_other_kinds(name, first[:4096])
-        text = decoder.decode(first)
-    header = read_table_header(name, text.encode())
-    lines = _lines(name, stream, decoder)
-    return header, csv.reader(lines, delimiter=header.delimiter, skipinitialspace=True)
-
-
-def _lines(name: str, stream: IO[bytes], decoder: TextDecoder) -> Iterator[str]:
-    while line := stream.readline(_LONGEST_LINE):
-        if len(line) == _LONGEST_LINE:
-            raise DataError(
-                f"{name}: expected CSV text, got over {_LONGEST_LINE >> 20} MB without a line end."
-            )
-        yield decoder.decode(line).replace("\0", "\ufffd")
-
-
 def _read_rows(
     name: str,
     header: TableHeader,
@@ -134,21 +107,21 @@ def _read_rows(
     rows: _Rows,
     finder: ImageFinder,
 ) -> None:
-    csv.field_size_limit(_LARGEST * _LARGEST * 5)
     first, groups = len(rows.labels), []
     at = header.names.index(group) if group in header.names else None
-    for number, fields in enumerate((line for line in lines if any(map(str.strip, line))), 1):
+    for number, fields in enumerate(lines, 1):
+        place = place_of_row(name, number)
         if len(fields) != len(header.names):
             raise DataError(
-                f"{name} row {number} (counted from 1 below the header): expected {len(header.names)} fields, got "
-                f"{len(fields)}. Is the file cut short?"
+                f"{place}: expected {len(header.names)} fields, got {len(fields)}. Is the file cut short, or has a "
+                "field with a line end or a delimiter no quotation marks?"
             )
         try:
             rows.images.append(_image_of(header, fields, finder))
         except MissingImageError as error:
-            rows.images.append(DataError(f"{name} row {number} (counted from 1 below the header): {error}"))
+            rows.images.append(DataError(f"{place}: {error}"))
         except DataError as error:
-            raise DataError(f"{name} row {number} (counted from 1 below the header): {error}") from None
+            raise DataError(f"{place}: {error}") from None
         rows.files.append("" if header.path is None else fields[header.path].strip())
         rows.labels.append(None if header.label is None else label_in(fields[header.label]))
         told = fields[header.split].strip() if header.split is not None else split
@@ -181,20 +154,21 @@ def _image_of(header: TableHeader, fields: Sequence[str], finder: ImageFinder) -
         values = np.array(words, np.float64)
     except ValueError as error:
         raise DataError(
-            f"expected pixels to be numbers from 0 to 255, got something else ({error})."
+            f"expected pixels to be numbers from 0 to 255, got something else ({shorten(str(error), 80)})."
         ) from error
     if values.size and (values.min() < 0 or values.max() > 255 or (values != np.round(values)).any()):
         worst = values[(values < 0) | (values > 255) | (values != np.round(values))][0]
         raise DataError(f"expected pixels to be whole numbers from 0 to 255, got {worst:g}.")
     side = math.isqrt(values.size)
-    if side * side == values.size and _SMALLEST <= side <= _LARGEST:
+    if side * side == values.size and _SMALLEST_SIDE <= side <= LARGEST_SIDE:
         return values.astype(np.uint8).reshape(side, side)
     side = math.isqrt(values.size // 3)
-    if 3 * side * side == values.size and _SMALLEST <= side <= _LARGEST:
+    if 3 * side * side == values.size and _SMALLEST_SIDE <= side <= LARGEST_SIDE:
         return values.astype(np.uint8).reshape(side, side, 3)
+    smallest, largest = _SMALLEST_SIDE * _SMALLEST_SIDE, LARGEST_SIDE * LARGEST_SIDE
     raise DataError(
-        f"expected the pixels of a square image, {_SMALLEST * _SMALLEST} (16x16) to {_LARGEST * _LARGEST}, gray or "
-        f"three for each (RGB), got {values.size}. Is the file cut short?"
+        f"expected the pixels of a square image, {smallest} (16x16) to {largest}, gray or three for each (RGB), got "
+        f"{values.size}. Is the file cut short?"
     )
 
 
@@ -218,12 +192,12 @@ def has_other_rows(path: Path) -> bool:
             for number, fields in enumerate(islice(lines, _ROWS_PEEKED)):
                 if number == 0 and header.pixels is not None:
                     side = math.isqrt(count := len(fields[header.pixels].split()))
-                    if side * side == count and side != CROP_SIZE and _SMALLEST <= side <= _LARGEST:
+                    if side * side == count and side != CROP_SIZE and _SMALLEST_SIDE <= side <= LARGEST_SIDE:
                         return True
                 label = None if header.label is None else label_in(fields[header.label])
                 if isinstance(label, str) and meaning(label) is None:
                     words[label] += 1
-    except (DataError, OSError, StopIteration, IndexError, csv.Error):
+    except (DataError, OSError, StopIteration, IndexError):
         return False
     return any(count > 1 for count in words.values())
 
@@ -234,7 +208,7 @@ def has_words(path: Path) -> bool:
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
             header, lines = open_rows("", next(members).stream)
             label = None if header.label is None else label_in(next(lines)[header.label])
-    except (DataError, OSError, StopIteration, IndexError, csv.Error):
+    except (DataError, OSError, StopIteration, IndexError):
         return False
     return isinstance(label, str)
 

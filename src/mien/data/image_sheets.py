@@ -60,7 +60,12 @@ def read_sheets(folder: Path, label_set: LabelSet) -> Dataset:
     """
     decoder = TextDecoder(str(folder / TABLE))
     raw = (folder / TABLE).read_bytes().removeprefix(codecs.BOM_UTF8)
-    rows = list(csv.DictReader(decoder.decode(line) for line in raw.splitlines(keepends=True)))
+    try:
+        rows = list(csv.DictReader(decoder.decode(line) for line in raw.splitlines(keepends=True)))
+    except csv.Error as error:
+        raise DataError(
+            f"{folder / TABLE}: expected CSV text, got text that is none ({error}). Is a quotation mark missing?"
+        ) from error
     if not rows:
         raise DataError(f"{folder / TABLE}: expected a row for each face, got none.")
     sheets: dict[str, NDArray[np.uint8]] = {}
