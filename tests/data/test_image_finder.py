@@ -115,3 +115,32 @@ def test_rows_with_names_that_are_too_long_are_left_out(tmp_path: Path, kind: st
     (reason,) = dataset.left_out.unreadable
     assert "2" in reason
     assert len(reason) < 400
+
+
+def with_images(folder: Path, *names: str) -> ImageFinder:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    return ImageFinder([folder])
+
+
+@pytest.mark.parametrize("start", ["/kaggle/input/fer", "C:\\data", "/"])
+def test_absolute_paths_of_another_computer_are_found_by_their_end(tmp_path: Path, start: str) -> None:
+    finder = with_images(tmp_path, "in/train/happy/0.jpg", "in/test/happy/0.jpg")
+    for split in ("train", "test"):
+        assert finder.find(f"{start}/{split}/happy/0.jpg") == tmp_path / "in" / split / "happy" / "0.jpg"
+
+
+@pytest.mark.parametrize("missing", ["/kaggle/fer/train/happy/0.jpg", "/kaggle/fer/0.jpg"])
+def test_an_absolute_path_that_is_missing_is_not_replaced_by_another(tmp_path: Path, missing: str) -> None:
+    finder = with_images(tmp_path, "test/happy/0.jpg", "test/happy/1.jpg")
+    finder.find("/kaggle/fer/test/happy/1.jpg")
+    with pytest.raises(MissingImageError):
+        finder.find(missing)
+
+
+def test_absolute_paths_that_do_not_start_in_the_same_folder_are_refused(tmp_path: Path) -> None:
+    finder = with_images(tmp_path, "test/happy/0.jpg", "test/happy/1.jpg")
+    finder.find("/kaggle/fer/train/happy/0.jpg")  # it is missing, and only the next path tells
+    with pytest.raises(DataError, match=r"expected absolute paths .* got '/kaggle/fer/test/happy/1\.jpg'"):
+        finder.find("/kaggle/fer/test/happy/1.jpg")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _ALIGNED = "_aligned"
 """Suffix of the file names of RAF-DB's aligned faces, which its lists omit."""
 
+_ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
+
 _PIXELS = re.compile(r"[\s\[]*[0-9.]+(?:[\s,]+[0-9.]+){15,}[\s\],]*")
 """16 numbers or more, which are pixels and not the name of a file."""
 
@@ -28,7 +30,8 @@ class ImageFinder:
     """Finds the image files listed in a table: by their path relative to it, else by their name below it.
 
     A name without a folder is found in any folder. A path with folders must be the end of the path of the file, so that
-    `train/0.jpg` is missing if only `test/0.jpg` exists. Suffixes may differ.
+    `train/0.jpg` is missing if only `test/0.jpg` exists. Absolute paths may be those of another computer: the same
+    number of leading folders is ignored in all of them, and one folder must remain. Suffixes may differ.
 
     Args:
         roots: the folders to search, in this order.
@@ -39,6 +42,7 @@ class ImageFinder:
         self._roots = list(dict.fromkeys(roots))
         self._aligned = aligned
         self._by_name: dict[str, list[Path]] | None = None
+        self._ignored = 0  # leading parts of absolute paths of another computer
 
     def find(self, name: str) -> Path:
         """Return the file of that name.
@@ -58,7 +62,7 @@ class ImageFinder:
         if self._by_name is None:
             self._by_name = self._index()
         named = self._by_name.get(_key(clean), [])
-        images = [file for file in named if _is_below(file, clean.parent)]
+        images = self._at(clean, named)
         if len(images) > 1:
             fitting = [file for file in images if (_ALIGNED in file.stem.casefold()) == self._aligned]
             images = fitting or images
@@ -73,6 +77,27 @@ class ImageFinder:
         raise MissingImageError(
             f"expected an image file {quote(name)} beside the table or below {folders}, found {found}"
         )
+
+    def _at(self, path: Path, named: list[Path]) -> list[Path]:
+        """Return those of the files of a name that a path can mean.
+
+        Raises:
+            DataError: If the path does not start in the same folder as those before it.
+        """
+        if not _ABSOLUTE.match(path.as_posix()):
+            return [file for file in named if _is_below(file, path.parent.parts)]
+        folders = path.parent.parts
+        for ignored in range(min(len(folders), (self._ignored or len(folders)) + 1)):
+            images = [file for file in named if _is_below(file, folders[ignored:])]
+            if images and ignored < self._ignored:
+                raise DataError(
+                    f"expected absolute paths of another computer to differ from those here in their first folders, got "
+                    f"{quote(path.as_posix())} beside others. Write paths relative to the table."
+                )
+            if images:
+                self._ignored = ignored
+                return images
+        return []
 
     def _index(self) -> dict[str, list[Path]]:
         """Return the image files below the roots, by their lower-case name without suffix and `_aligned`."""
@@ -96,8 +121,8 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _is_below(file: Path, folder: Path) -> bool:
-    """Return whether the folder of a file is given by its last parts, in any case."""
-    wanted = [part.casefold() for part in folder.parts]
+def _is_below(file: Path, folders: Sequence[str]) -> bool:
+    """Return whether the folder of a file ends with these parts, in any case."""
+    wanted = [part.casefold() for part in folders]
     parts = [part.casefold() for part in file.absolute().parent.parts]
     return not wanted or parts[-len(wanted) :] == wanted
