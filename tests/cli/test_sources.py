@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from mien.cli.skipped_files import PassedOver
 from mien.cli.sources import find_sources
+from mien.files import write_text
+from mien.ownership import guarding
 
 
 def touch(*paths: Path) -> None:
@@ -116,3 +119,56 @@ def test_copies_of_an_earlier_run_are_skipped(tmp_path: Path) -> None:
     assert [source.below.as_posix() for source in found] == ["a.png", "other/a.png"]
     (itself,) = find_sources([str(tmp_path / "out")], leave_out=tmp_path / "out")
     assert "must be a different folder" in (itself.error or "")
+
+
+def copy_to(path: str, content: str = "copy") -> None:
+    """Write a file as a command of mien does, and record it."""
+    with guarding():
+        write_text(path, content)
+
+
+def find(*arguments: str, save: str) -> tuple[list[str], dict[str, int]]:
+    """The names of the inputs, and the numbers of the skipped files in the folder of the copies."""
+    passed_over = PassedOver()
+    found = find_sources(arguments, leave_out=Path(save), passed_over=passed_over)
+    return [source.error or Path(source.name).as_posix() for source in found], passed_over.beside_copies
+
+
+def test_a_pattern_does_not_find_copies_of_an_earlier_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(Path("photos/a/x.jpg"), Path("photos/y.jpg"), Path("photos/out/sub/theirs.jpg"))
+    copy_to("photos/out/x.jpg")
+    names = ["photos/a/x.jpg", "photos/y.jpg"]
+    assert find("photos/**/*.jpg", save="photos/out") == (names, {"photos/out": 2})
+    assert find("photos/*", save="photos/out") == (names, {"photos/out": 1})  # the copy is not counted
+    assert find("photos/**/*.jpg", save=str(tmp_path / "photos" / "out"))[0] == names
+    assert len(find("photos/**/*.jpg", save="elsewhere")[0]) == 4
+
+
+def test_a_pattern_in_the_folder_of_the_copies_skips_those_that_mien_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(Path("x.jpg"), Path("deep/y.jpg"))
+    for name in ("x-2.jpg", "deep/y-2.jpg", "edited.jpg"):
+        copy_to(name)
+    Path("edited.jpg").write_text("edited")
+    assert find("*.jpg", save=".") == (["edited.jpg", "x.jpg"], {".": 1})
+    assert find("**/*.jpg", save=".") == (["deep/y.jpg", "edited.jpg", "x.jpg"], {".": 2})
+    assert find("*", save=".")[0] == ["deep/y.jpg", "edited.jpg", "x.jpg"]
+    assert find("deep", save=".")[0] == ["deep/y.jpg"]
+    (error,), skipped = find("x-*.jpg", save=".")
+    assert "the pattern matches only annotated copies in ." in error
+    assert skipped == {}
+
+
+def test_a_file_is_found_once_under_all_of_its_spellings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(Path("a/x.jpg"), Path("0"))
+    found = find_sources(["a/x.jpg", str(tmp_path / "a" / "x.jpg"), "./a/x*.jpg", "a", "./a/../a/x.jpg"])
+    assert [source.name for source in found] == ["a/x.jpg"]
+    assert [source.name for source in find_sources(["-", "0", "./0", "-"])] == ["-", "0"]

@@ -20,7 +20,8 @@ class PassedOver:
         other: files that are neither images nor videos, by suffix.
         hidden: files and folders whose names begin with a dot.
         links: symbolic links to folders, which could form a cycle.
-        beside_copies: images and videos in the output folder that mien did not write, by folder.
+        beside_copies: images and videos in the output folder, by folder: those that mien did not write, and those that
+            match a pattern.
     """
 
     other: Counter[str] = field(default_factory=Counter)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from mien.cli.earlier_copies import EarlierCopies, by_others
 from mien.cli.skipped_files import PassedOver
 from mien.errors import DataError
-from mien.ownership import LIST, names_on_list
+from mien.ownership import LIST
 from mien.quoting import quoted, quoted_path
 from mien.wording import counted
 
@@ -60,50 +61,58 @@ class Source:
 def find_sources(
     arguments: Iterable[str], leave_out: Path | None = None, passed_over: PassedOver | None = None
 ) -> list[Source]:
-    """Resolve the arguments to inputs, each once, in order; folders are searched recursively, sorted by name.
+    """Resolve the arguments to inputs, each file once, in order; folders are searched recursively, sorted by name.
 
     An argument that matches nothing (a pattern or folder without images, a URL) becomes a source with an `error`;
     the others are not affected.
 
     Args:
         arguments: the command-line arguments.
-        leave_out: a folder to skip inside the folders that are searched: the folder of the annotated copies.
+        leave_out: the folder of the annotated copies, which is skipped in folders and patterns.
         passed_over: counts the files in folders that are skipped.
     """
-    found: dict[str, Source] = {}
+    found: dict[object, Source] = {}
     passed_over = PassedOver() if passed_over is None else passed_over
+    copies = EarlierCopies(leave_out)
     for argument in arguments:
         try:
-            for source in _expand(argument, leave_out, passed_over):
-                found.setdefault(source.name, source)
+            for source in _expand(argument, copies, passed_over):
+                found.setdefault(_identity(source), source)
         except DataError as error:
-            found.setdefault(argument, Source(argument, "image", Path(argument), str(error)))
+            found.setdefault((argument,), Source(argument, "image", Path(argument), str(error)))
         except (OSError, ValueError) as error:  # a name that is too long, a folder without permission
             reason = (
                 f"{quoted_path(argument)}: expected an image, a video or a folder, but it cannot be opened "
                 f"({_why(error)})."
             )
-            found.setdefault(argument, Source(argument, "image", Path(argument), reason))
+            found.setdefault((argument,), Source(argument, "image", Path(argument), reason))
     return list(found.values())
+
+
+def _identity(source: Source) -> object:
+    """Return a value that is the same for all spellings of a path."""
+    if source.name == STDIN or source.kind == "webcam":
+        return (source.name,)
+    return os.path.normcase(os.path.abspath(source.name))  # noqa: PTH100 - keeps links
 
 
 def _why(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def _expand(argument: str, leave_out: Path | None, passed_over: PassedOver) -> Iterator[Source]:
+def _expand(argument: str, copies: EarlierCopies, passed_over: PassedOver) -> Iterator[Source]:
     _refuse_other_than_paths(argument)
     path = Path(argument)
     if argument == STDIN:
         yield Source(STDIN, "image", Path("stdin"))
     elif path.is_dir():
-        yield from _in_folder(path, leave_out, passed_over)
+        yield from _in_folder(path, copies, passed_over)
     elif path.exists() or not (argument.isdecimal() or glob.has_magic(argument)):
         yield _file(path, Path(path.name))  # a missing file is reported when it is read
     elif argument.isdecimal():
         yield Source(argument, "webcam", Path(f"webcam-{argument}"))
     else:
-        yield from _matching(argument, leave_out, passed_over)
+        yield from _matching(argument, copies, passed_over)
 
 
 def _refuse_other_than_paths(argument: str) -> None:
@@ -128,12 +137,15 @@ def _refuse_other_than_paths(argument: str) -> None:
             )
 
 
-def _matching(pattern: str, leave_out: Path | None, passed_over: PassedOver) -> Iterator[Source]:
-    found, others = False, PassedOver()
-    for name in _glob(pattern):
+def _matching(pattern: str, copies: EarlierCopies, passed_over: PassedOver) -> Iterator[Source]:
+    found, others, names = False, PassedOver(), _glob(pattern)
+    skipped = copies.among([Path(name) for name in names])
+    for name in names:
         path = Path(name)
+        if path in skipped:
+            continue
         if path.is_dir():
-            inside = _in_folder(path, leave_out, others)
+            inside = _in_folder(path, copies, others)
         elif kind := _kind(path):
             inside = iter([Source(name, kind, Path(path.name))])
         else:
@@ -143,8 +155,17 @@ def _matching(pattern: str, leave_out: Path | None, passed_over: PassedOver) -> 
             for source in inside:
                 found = True
                 yield source
+    left = {path for path in skipped if path.is_file() and _kind(path)}
+    left = left.union(*(_by_others(path) for path in skipped if path.is_dir()))
+    if left:
+        others.beside_copies[copies.name] = len(left)
     if found:
         passed_over.add(others)
+    elif skipped and not others.other:
+        raise DataError(
+            f"{quoted_path(pattern)}: expected images, videos or folders, but the pattern matches only annotated copies "
+            f"in {quoted_path(copies.name)}. To process them, choose another folder with --save."
+        )
     elif others.other:
         raise DataError(
             f"{quoted_path(pattern)}: expected images, videos or folders, but the pattern matches only files of other "
@@ -170,22 +191,24 @@ def _glob(pattern: str) -> list[str]:
     return []
 
 
-def _in_folder(folder: Path, leave_out: Path | None, passed_over: PassedOver) -> Iterator[Source]:
+def _in_folder(folder: Path, copies: EarlierCopies, passed_over: PassedOver) -> Iterator[Source]:
     closed: list[OSError] = []
     count = 0
-    copies = leave_out.resolve() if leave_out else None
-    if folder.resolve() == copies:
+    if copies.are_in(folder):
         raise DataError(
             f"{folder}: --save must be a different folder than the input, because the next run would process the "
             f"copies. Use a subfolder: --save {folder / 'annotated'}"
         )
-    here = PassedOver()
+    here, is_inside = PassedOver(), copies.include(folder)
     for place, folders, names in os.walk(folder, onerror=closed.append):
         folders[:] = _searched(Path(place), folders, copies, here)
+        written = copies.written(Path(place) / name for name in names) if is_inside else set()
         for name in sorted(names):
             path = Path(place) / name
             if name.startswith("."):
                 here.hidden += name != LIST
+            elif path in written:
+                continue
             elif kind := _kind(path):
                 count += 1
                 yield Source(str(path), kind, path.relative_to(folder))
@@ -207,7 +230,7 @@ def _in_folder(folder: Path, leave_out: Path | None, passed_over: PassedOver) ->
     passed_over.add(here)
 
 
-def _searched(place: Path, folders: list[str], copies: Path | None, passed_over: PassedOver) -> list[str]:
+def _searched(place: Path, folders: list[str], copies: EarlierCopies, passed_over: PassedOver) -> list[str]:
     """Return the subfolders to search, sorted by name."""
     searched = []
     for name in sorted(folders):
@@ -216,20 +239,17 @@ def _searched(place: Path, folders: list[str], copies: Path | None, passed_over:
             passed_over.hidden += 1
         elif path.is_symlink():
             passed_over.links += 1
-        elif path.resolve() != copies:
+        elif not copies.are_in(path):
             searched.append(name)
-        elif others := _count_others(path):
+        elif others := len(_by_others(path)):
             passed_over.beside_copies[str(path)] = others
     return searched
 
 
-def _count_others(folder: Path) -> int:
-    """Count the images and videos in the folder of the copies that mien did not write."""
-    return sum(
-        _kind(Path(place) / name) is not None
-        for place, _, names in os.walk(folder)
-        for name in set(names) - names_on_list(Path(place))
-    )
+def _by_others(folder: Path) -> set[Path]:
+    """Return the images and videos in the folder of the copies that mien did not write."""
+    files = [Path(place) / name for place, _, names in os.walk(folder) for name in names]
+    return {path for path in by_others(files) if _kind(path)}
 
 
 def _file(path: Path, below: Path) -> Source:
