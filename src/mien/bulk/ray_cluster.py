@@ -16,7 +16,7 @@ from mien.errors import MienError, MissingExtra
 from mien.quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mien.bulk.batch_options import BatchOptions
 
@@ -25,6 +25,15 @@ _IDLE_MS = "600000"  # Ray ends idle processes after 1 s by default, and the nex
 _EXPECTED = 16  # workers for which a job is divided if the cluster has fewer cores when the job starts
 _START = "Is it running? Start one with: ray start --head"
 _NO_START = "Is there enough memory, and may it open ports?"
+
+
+class _SearchedFolders(list[str]):
+    """Folders from which workers import; folders from which this process does not import are left out."""
+
+    def extend(self, folders: Iterable[str]) -> None:
+        """Add folders; Ray adds the current one."""
+        searched = {os.path.abspath(place) for place in sys.path}  # noqa: PTH100 - "" is the current folder
+        super().extend(place for place in folders if os.path.abspath(place) in searched)  # noqa: PTH100
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,8 @@ def start(ray: Any, options: BatchOptions) -> Pool:
     else:
         _require_listening(given, where, remedy)
         quiet["address"] = given
+    if not (given or "").startswith("ray://"):  # Ray's client adds no folder
+        quiet["job_config"] = _job_config()
     try:
         with _quiet():
             ray.init(**quiet)
@@ -105,6 +116,15 @@ def start(ray: Any, options: BatchOptions) -> Pool:
             remedy += " If it was started where ~/.ray/auth_token exists, set RAY_AUTH_MODE=token."
         raise MienError(f"{where} ({told[:80]}). {remedy}") from error
     return pool_of_cluster(ray, options) if given else Pool(*[options.processes] * 3)
+
+
+def _job_config() -> Any:
+    """Return the settings of a job whose workers import from the current folder only if this process does."""
+    from ray.job_config import JobConfig
+
+    settings = JobConfig()
+    settings._py_driver_sys_path = _SearchedFolders()  # noqa: SLF001 - there is no public setting
+    return settings
 
 
 def require_cluster(options: BatchOptions) -> None:
