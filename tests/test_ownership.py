@@ -88,8 +88,8 @@ def test_list_of_written_files_moves_with_its_folder_and_survives_damage(tmp_pat
         for i in range(3):
             write_text(tmp_path / "here" / f"{i}.csv", str(i))
     (tmp_path / "here").rename(tmp_path / "there")
-    with (tmp_path / "there" / LIST).open("a") as file:
-        file.write('{"name": "3.csv"\n[]\n{"name": 7}\n')
+    with (tmp_path / "there" / LIST).open("ab") as file:
+        file.write(b'{"name": "3.csv"\n[]\n{"name": 7}\n\xff\xfe\n' + b"[" * 100_000 + b"\n")
     with guarding():
         for i in range(3):
             write_text(tmp_path / "there" / f"{i}.csv", "new")

@@ -84,7 +84,7 @@ class Guard:
         if entries.get(path.name) == entry:
             return
         entries[path.name] = entry
-        with suppress(OSError), (path.parent / LIST).open("a", encoding="ascii") as file:
+        with suppress(OSError), (path.parent / LIST).open("ab") as file:
             file.write(_line(path.name, entry))  # if this fails, the file counts as the user's
 
     def _is_own(self, path: Path) -> bool:
@@ -137,7 +137,7 @@ def list_files(folder: Path, names: Iterable[str]) -> None:
         names: relative paths of its files, with slashes.
     """
     lines = [_line(name, _Entry(checksum_of(folder / name), None)) for name in names]
-    (folder / LIST).write_text("".join(lines), encoding="ascii")
+    (folder / LIST).write_bytes(b"".join(lines))
 
 
 def own_files(folder: Path, names: Iterable[str]) -> set[str]:
@@ -185,24 +185,25 @@ def checksum_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _line(name: str, entry: _Entry) -> str:
-    return json.dumps({"name": name, **entry._asdict()}) + "\n"
+def _line(name: str, entry: _Entry) -> bytes:
+    """Return a line of a list, as bytes: no codec can be looked up while the interpreter exits."""
+    return json.dumps({"name": name, **entry._asdict()}).encode() + b"\n"
 
 
 def _read_list(path: Path) -> dict[str, _Entry]:
     """Read a list; the last line of each file counts, and damaged lines are ignored."""
     try:
-        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+        lines = path.read_bytes().splitlines()
     except OSError:
         return {}
     entries: dict[str, _Entry] = {}
     for line in lines:
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
             row = json.loads(line)
             entries[row["name"]] = _Entry(row["sha256"], row["source"])
     if len(lines) > len(entries) + _SPARE_LINES:
         with suppress(OSError):
             aside = path.with_name(f"{LIST}.{os.getpid()}")
-            aside.write_text("".join(_line(*item) for item in entries.items()), encoding="ascii")
+            aside.write_bytes(b"".join(_line(*item) for item in entries.items()))
             aside.replace(path)
     return entries

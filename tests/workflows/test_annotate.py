@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 
 import mien
+from mien import ownership
 from mien.errors import DataError, ModelError
 from mien.images import read_image, write_image
+from mien.ownership import checksum_of
 from mien.recognition.faces import Box, Expression, Face
 from mien.recognition.video import Frame, VideoWriter, read_frames
 from mien.workflows.reporter import Reporter
@@ -135,6 +138,73 @@ def test_a_loop_that_ends_early_leaves_the_frames_so_far(tmp_path: Path) -> None
     with read_frames(tmp_path / "copy.mp4") as frames:
         assert len(list(frames)) == 5
     assert (tmp_path / "chart.png").exists()
+
+
+UNFINISHED = """
+import sys
+import mien
+from tests.workflows.test_annotate import Fixed
+
+before = mien.watch("video.mp4", Fixed(), save="before.mp4")
+next(before)
+before.close = lambda: 1 / 0  # an error with one video does not affect the others
+video = mien.watch("video.mp4", Fixed(), save="copy.mp4", chart="chart.png")
+for frame, faces in video:
+    if frame.index == 4:
+        break
+not_begun = mien.watch("video.mp4", Fixed(), save="other.mp4")
+"""
+
+
+@pytest.mark.slow
+def test_an_iterator_with_a_name_is_finished_when_the_program_exits(tmp_path: Path) -> None:
+    make_video(tmp_path / "video.mp4", STEADY[:8])
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    for _ in range(2):  # the second run replaces the files of the first
+        done = subprocess.run(
+            [sys.executable, "-c", UNFINISHED],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert "ZeroDivisionError" in done.stderr
+        assert "encoding" not in done.stderr
+        with read_frames(tmp_path / "copy.mp4") as frames:
+            assert len(list(frames)) == 5
+        assert (tmp_path / "chart.png").exists()
+        assert not (tmp_path / "other.mp4").exists()
+        (tmp_path / "before.mp4").unlink(missing_ok=True)
+
+
+def test_the_end_of_a_with_block_finishes_the_files(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "video.mp4", STEADY[:8])
+    with mien.watch(source, Fixed(), save=tmp_path / "copy.mp4") as video:
+        for frame, _ in video:
+            if frame.index == 4:
+                break
+        assert not (tmp_path / "copy.mp4").exists()
+    with read_frames(tmp_path / "copy.mp4") as frames:
+        assert len(list(frames)) == 5
+
+
+def test_an_earlier_copy_is_not_read_for_each_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, copy = make_video(tmp_path / "video.mp4", STEADY[:8]), tmp_path / "copy.mp4"
+    list(mien.watch(source, Fixed(), save=copy))
+    read: list[Path] = []
+    monkeypatch.setattr(ownership, "checksum_of", lambda path: read.append(path) or checksum_of(path))
+    list(mien.watch(source, Fixed(), save=copy))
+    assert read.count(copy) == 3  # at the call, and at the beginning and the end of writing
+    copy.write_bytes(b"mine")
+    with pytest.raises(DataError, match="changed since"):
+        mien.watch(source, Fixed(), save=copy)
+
+
+def test_a_file_that_is_created_while_a_copy_is_written_is_kept(tmp_path: Path) -> None:
+    source, copy = make_video(tmp_path / "video.mp4", STEADY[:8]), tmp_path / "copy.mp4"
+    video = mien.watch(source, Fixed(), save=copy)
+    next(video)
+    copy.write_bytes(b"mine")
+    with pytest.raises(DataError, match="did not write"):
+        list(video)
+    assert copy.read_bytes() == b"mine"
 
 
 def test_an_error_leaves_no_files(tmp_path: Path) -> None:

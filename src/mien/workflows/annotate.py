@@ -115,8 +115,15 @@ def watch(
 ) -> WatchedVideo:
     """Detect and track the faces in a video, and smooth their probabilities.
 
-    If your loop over the frames ends early, `save` and `chart` contain the frames so far. If the video cannot be
-    processed to its end, they are not written.
+    If your loop over the frames ends early, `save` and `chart` contain the frames so far. They are written when the
+    iterator is closed: at the end of a `with` block, by `close()`, when nothing refers to the iterator anymore, or when
+    the program exits. If the video cannot be processed to its end, they are not written.
+
+        with mien.watch("video.mp4", save="annotated.mp4") as video:
+            for frame, faces in video:
+                if frame.seconds > 10:
+                    break
+        # annotated.mp4 is complete now
 
     Args:
         video: the path of a video, the number of a webcam, or frames as returned by
@@ -132,7 +139,8 @@ def watch(
         **tracking: options of `mien.recognition.video.watch`: `chunk`, `tracker`, `smoothing_seconds`.
 
     Returns:
-        An iterator of pairs of a frame and its faces. Its `tracks` summarize each face so far.
+        An iterator of pairs of a frame and its faces, and a context manager that closes it. Its `tracks` summarize each
+        face so far.
 
     Raises:
         DataError: If `save` or `chart` exists and mien did not write it, or has an unsupported suffix; with the first
@@ -149,9 +157,8 @@ def watch(
     files: list[VideoFile] = []
     if save is not None:
         sound = video if isinstance(video, str | Path) else None
-        files.append(
-            VideoCopy(Path(save), sound_from=sound, guard=partial(_written_to, Path(save), force=force))
-        )
+        guard = partial(guarding, _REMEDY, force=force)  # entered for each frame, so it reads no file
+        files.append(VideoCopy(Path(save), sound_from=sound, guard=guard))
     if chart is not None:
         if Path(chart).suffix.lower() != ".png":
             raise DataError(

@@ -51,7 +51,7 @@ class VideoCopy:
     Args:
         path: the file to write.
         sound_from: the video whose sound is copied.
-        guard: a context in which the file is created, such as `mien.ownership.guarding`.
+        guard: a context in which the file is created, such as `mien.ownership.guarding`; it is entered for each frame.
 
     Attributes:
         problem: why the copy has no sound, or not all of it, as a clause; "" if none is missing.

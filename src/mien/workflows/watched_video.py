@@ -9,8 +9,12 @@ for track in video.tracks.values():
 
 from __future__ import annotations
 
+import atexit
+import inspect
+import os
+import weakref
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,7 +37,7 @@ class WatchedVideo(Generator["tuple[Frame, list[Face]]", None, None]):
     """Iterator over the frames of a video, each with its faces, which are tracked and whose probabilities are smoothed.
 
     The video is opened with the first frame. Closing the iterator, or leaving its `with` block, finishes the files with
-    the frames so far.
+    the frames so far. Iterators that are still open when the program exits are closed then.
 
     Args:
         video: the path of a video, the number of a webcam, or frames.
@@ -62,6 +66,7 @@ class WatchedVideo(Generator["tuple[Frame, list[Face]]", None, None]):
         # The generator refers to the processing and not to this object: without a cycle, both end with the last
         # reference to this object, as after a `break`.
         self._pairs = self._processing.run()
+        _open_videos.add(self)
 
     @property
     def info(self) -> VideoInfo | None:
@@ -101,6 +106,7 @@ class WatchedVideo(Generator["tuple[Frame, list[Face]]", None, None]):
 
     def close(self) -> None:
         """Finish the files with the frames so far, and close the video if it was opened here."""
+        _open_videos.discard(self)
         self._pairs.close()
         self._processing.close()  # if no frame was read
 
@@ -115,6 +121,22 @@ class WatchedVideo(Generator["tuple[Frame, list[Face]]", None, None]):
     def __repr__(self) -> str:
         name = self._processing.name
         return f"WatchedVideo({name!r}, frames={self.frames}, tracks={len(self.tracks)}, whole={self.whole})"
+
+
+_open_videos: weakref.WeakSet[WatchedVideo] = weakref.WeakSet()
+"""Iterators that may have unfinished files."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open_videos.clear)  # the files are those of the parent process
+
+
+@atexit.register
+def _close_open_videos() -> None:
+    """Finish the files while Python still works; later, they could be neither encoded nor recorded."""
+    with ExitStack() as stack:  # an error with one does not affect the others
+        for video in list(_open_videos):
+            if inspect.getgeneratorstate(video._pairs) != inspect.GEN_RUNNING:  # noqa: SLF001 - in a daemon thread
+                stack.callback(video.close)
 
 
 class _Processing:
