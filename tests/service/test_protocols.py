@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import threading
 import time
 import tracemalloc
@@ -169,6 +170,18 @@ class TestAnnotatedCopies:
         assert service.ask("POST", "/v1/recognize", b"%PDF-", headers).json["status"] == 415
         reply = post(service, {"images": [BASE64, BASE64]}, Accept="image/jpeg")
         assert (reply.status, reply.json["received"]) == (406, "2 images")
+
+    @pytest.mark.parametrize(("kind", "width"), [("webp", 17_000), ("jpeg", 70_000)])
+    def test_a_copy_that_is_too_large_for_its_format_is_refused(
+        self, service: Running, kind: str, width: int
+    ) -> None:
+        data = encoded(Image.new("RGB", (width, 20)), "PNG")
+        reply = service.ask("POST", "/v1/recognize", data, {"Accept": f"image/{kind}"})
+        assert reply.status == 406
+        assert re.fullmatch(rf"one of {width}x\d+ pixels", reply.json["received"])
+        assert reply.json["remedy"].startswith("Accept image/png or application/json")
+        assert service.ask("POST", "/v1/recognize", data, {"Accept": "image/png"}).status == 200
+        assert "406" in service.get("/openapi.json").json["paths"]["/v1/recognize"]["post"]["responses"]
 
 
 class TestInference:

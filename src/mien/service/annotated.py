@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mien.errors import DataError
 from mien.images import encode_image
 from mien.recognition.drawing import draw_faces
 from mien.recognition.faces import Expression
+from mien.service.problems import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,10 +45,25 @@ def draw_copy(
         faces: the faces of the image.
         kind: one of `IMAGE_TYPES`.
         min_confidence: faces with a lower score are drawn as uncertain.
+
+    Raises:
+        Refusal: the format cannot hold an image of this size.
     """
     if min_confidence:
         faces = [_doubted(face, min_confidence) for face in faces]
-    return encode_image(draw_faces(image, faces, legend=True), IMAGE_TYPES[kind])
+    drawn = draw_faces(image, faces, legend=True)
+    try:
+        return encode_image(drawn, IMAGE_TYPES[kind])
+    except DataError as error:
+        height, width = drawn.shape[:2]
+        raise Refusal(
+            406,
+            f"The annotated copy of {width}x{height} pixels is too large for {kind}.",
+            expected=f"a copy that fits into {kind}",
+            received=f"one of {width}x{height} pixels",
+            remedy="Accept image/png or application/json, or scale the image down.",
+            reason="options",
+        ) from error
 
 
 def _doubted(face: Face, least: float) -> Face:

@@ -221,13 +221,13 @@ class Engine:
             image = self._decode(upload.data, min(most, self._max_pixels), task)
             (faces,) = self.find([image.pixels], options)
             heat = self.explain(image.pixels, faces, options) if options.explain else []
+            copy = draw_copy(image.pixels, faces, copy_as, options.min_confidence) if copy_as else None
         except Refusal as refusal:
             return Answer(ImageResult(upload.name, [], error=refusal.sentence).to_dict(), refusal)
         data = ImageResult(upload.name, faces, image.pixels).to_dict()
         data["faces"] = face_rows(faces, heat, options)
         if image.animated:
             data["note"] = FIRST_FRAME
-        copy = draw_copy(image.pixels, faces, copy_as, options.min_confidence) if copy_as else None
         return Answer(data, copy=copy)
 
     def _decode(self, data: bytes, most: int, task: DecodeTask) -> DecodedImage:

@@ -32,6 +32,7 @@ router = APIRouter()
 _WHY = {
     401: "The service has an API key, and the request does not.",
     403: "The request comes from a page of another site, or videos are turned off.",
+    406: "The answer cannot be an annotated copy: of several images, or of one that is too large for the format.",
     408: "The request did not arrive in time.",
     413: "Too many bytes, pixels or images.",
     415: "The content is not a supported image or video.",
@@ -77,7 +78,7 @@ def _files(field: str, types: tuple[str, ...], most: str) -> dict[str, Any]:
             "model": Recognized,
             "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in IMAGE_TYPES},
         },
-        **problems_of(401, 403, 408, 413, 415, 421, 422, 431, 500, 503, 504),
+        **problems_of(401, 403, 406, 408, 413, 415, 421, 422, 431, 500, 503, 504),
     },
     openapi_extra=_files(
         "image",
