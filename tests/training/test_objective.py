@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import pytest
 
+from mien.evaluation.metrics import confusion_matrix, macro_f1
 from mien.training.builtin_recipes import get_recipe
 from mien.training.objective import (
     FirstHeadAccuracy,
+    FirstHeadF1,
     JointCrossEntropy,
     averaged_weights,
     compile_model,
@@ -39,6 +41,37 @@ def test_accuracy_uses_only_the_first_head() -> None:
         np.array([[1, 0, 0, 1.0], [0, 1, 1, 0]]), np.array([[0.6, 0.4, 0.9, 0.1], [0.6, 0.4, 1, 0]])
     )
     assert float(metric.result()) == 0.5
+
+
+@pytest.mark.parametrize("soft", [True, False])
+@pytest.mark.parametrize("columns", [5, 9])
+def test_macro_f1_is_that_of_an_evaluation(soft: bool, columns: int) -> None:
+    true, predicted = (
+        RNG.integers(0, 4, 60),
+        RNG.integers(0, 3, 60),
+    )  # class 3 is never predicted, class 4 is nowhere
+    targets, answers = np.eye(5)[true], np.eye(5)[predicted]
+    if soft:
+        targets, answers = (0.4 * rows + 0.6 * RNG.dirichlet(np.ones(5), 60) for rows in (targets, answers))
+        targets[:, 4] = answers[:, 4] = 0
+        targets /= targets.sum(axis=1, keepdims=True)
+        true, predicted = targets.argmax(axis=1), answers.argmax(axis=1)
+    metric = FirstHeadF1(5)
+    second = RNG.random((60, columns - 5))  # another head
+    for part in (slice(0, 32), slice(32, 60)):
+        metric.update_state(
+            np.hstack([targets, second])[part].astype(np.float32),
+            np.hstack([answers, second])[part].astype(np.float32),
+        )
+    assert float(metric.result()) == pytest.approx(macro_f1(confusion_matrix(true, predicted, 5)), abs=1e-6)
+
+
+def test_macro_f1_leaves_out_rows_without_a_target_and_takes_the_first_of_equal_probabilities() -> None:
+    metric = FirstHeadF1(2)
+    metric.update_state(np.array([[0, 0, 1.0], [1, 0, 1]]), np.array([[0.1, 0.9, 1], [0.5, 0.5, 1]]))
+    assert float(metric.result()) == 1
+    metric.reset_state()
+    assert float(metric.result()) == 0
 
 
 def make_linear_model(recipe: Recipe) -> keras.Model:

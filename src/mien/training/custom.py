@@ -21,6 +21,7 @@ import numpy as np
 from mien.errors import ModelError
 from mien.training.callback_states import has_state
 from mien.training.custom_augmentation import Augment, takes_generator
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +33,10 @@ _NOT_ARCHITECTURE = {
     "name", "registered_name", "shared_object_id", "inbound_nodes", "input_layers", "output_layers", "keras_history",
     "build_config", "trainable",
 }  # fmt: skip
+
+
+OWN_WEIGHTS = "A network of your own (`network`) starts from its own weights. Leave `start` out."
+"""The error for a custom network that is to start from another model."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,11 @@ def _with_network(recipe: Recipe, network: Any) -> Recipe:
         raise ModelError(
             f"Recipe {recipe.name}: it trains a second head on the FER+ votes, which a network of your own does not "
             "have. Give `joint=0`."
+        )
+    if recipe.frozen_epochs:
+        raise ModelError(
+            f"Recipe {recipe.name}: it freezes the trunk for {counted(recipe.frozen_epochs, 'epoch')}, and a network of "
+            "your own has no trunk. Give `frozen_epochs=0`."
         )
     changes: dict[str, Any] = {"network": describe(network), "progressive_sizes": ()}
     if network.compiled:
@@ -219,13 +229,20 @@ def _unsavable(error: Exception) -> str:
     )
 
 
-def compile_like(model: Any, network: Any) -> None:
+def compile_like(model: Any, network: Any, *, select: str = "loss") -> None:
     """Compile a model with the optimizer and the loss of a compiled custom network.
+
+    Args:
+        model: the model.
+        network: the custom network.
+        select: the criterion for the epoch to keep; `macro_f1` needs a metric.
 
     Raises:
         ModelError: If the loss expects class indices.
     """
     import keras
+
+    from mien.training.objective import FirstHeadF1
 
     loss = network.loss
     name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
@@ -235,7 +252,8 @@ def compile_like(model: Any, network: Any) -> None:
             "loss='categorical_crossentropy'."
         )
     optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(network.optimizer))
-    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+    metrics = ["accuracy", *([FirstHeadF1(model.output_shape[-1])] if select == "macro_f1" else [])]
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
 
 
 def _require_savable(network: Any) -> None:

@@ -20,7 +20,7 @@ from mien.labels import CUSTOM, FERPLUS
 from mien.model_kinds import KERAS_KINDS, kind_of
 from mien.training.backend import backend_name
 from mien.training.batches import TrainingBatches
-from mien.training.custom import build_custom, compile_like
+from mien.training.custom import OWN_WEIGHTS, build_custom, compile_like
 from mien.training.fine_tuning import freeze_trunk, start_from_keras
 from mien.training.keras_io import load_classifier, read_card
 from mien.training.keras_loading import load_network
@@ -58,8 +58,9 @@ def build_model(
     if network is not None:
         model = build_custom(network, len(training.label_set), training.images)
         if network.compiled:
-            compile_like(model, network)
+            compile_like(model, network, select=recipe.select)
         else:
+            _require_no_trunk_rate(recipe)
             compile_model(model, recipe, len(training.label_set), steps)
         return model
     size, _ = recipe.size_of(epoch)
@@ -72,6 +73,14 @@ def build_model(
         model = keras.Model(network.input, joined, name=network.name)
     compile_model(model, recipe, len(training.label_set), steps)
     return model
+
+
+def _require_no_trunk_rate(recipe: Recipe) -> None:
+    if recipe.trunk_rate != 1:
+        raise ModelError(
+            f"Recipe {recipe.name}: it trains the trunk at {recipe.trunk_rate:g} of the learning rate, and a network of "
+            "your own has no trunk. Give `trunk_rate=1`."
+        )
 
 
 def start_from(model: keras.Model, source: str | Path | bytes, training: Dataset) -> None:
@@ -157,16 +166,34 @@ def at_size_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int
     fresh.optimizer.build(fresh.trainable_variables)
     if recipe.is_frozen(epoch) != recipe.is_frozen(epoch - 1):  # the trainable variables change
         fresh.optimizer.iterations.assign(model.optimizer.iterations)
+        _assign_averages(fresh, model)
         return fresh
     for new, old in zip(fresh.optimizer.variables, model.optimizer.variables, strict=True):
         new.assign(old)
     return fresh
 
 
+def _assign_averages(fresh: keras.Model, model: keras.Model) -> None:
+    """Assign to each running average that of the same weight of another model, or the weight if it had none.
+
+    Keras does this only in the first step of an optimizer.
+    """
+    averages, former = averaged_weights(fresh), averaged_weights(model)
+    for new, old in zip(fresh.weights, model.weights, strict=True):
+        if id(new) in averages:
+            averages[id(new)].assign(former.get(id(old), old))
+
+
 def network_of(model: keras.Model) -> keras.Model:
-    """Return the network inside a training model: the same layers, with separate outputs of the heads."""
+    """Return the network inside a training model: the same layers, with separate outputs of the heads.
+
+    Raises:
+        ModelError: If it is a custom network, which has no heads.
+    """
     present = {layer.name for layer in model.layers}
     heads = [model.get_layer(name).output for name in HEADS if name in present]
+    if not heads:
+        raise ModelError(OWN_WEIGHTS)
     return keras.Model(model.input, heads if len(heads) > 1 else heads[0], name=model.name)
 
 

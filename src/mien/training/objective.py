@@ -68,7 +68,9 @@ class FirstHeadAccuracy(keras.metrics.CategoricalAccuracy):  # type: ignore[misc
 
 @keras.saving.register_keras_serializable("mien")
 class FirstHeadF1(keras.metrics.F1Score):  # type: ignore[misc]
-    """Mean F1 over the classes of the first head.
+    """Macro-F1 of the first head, as `mien.evaluation.metrics.macro_f1`.
+
+    The class of a row is the most probable one, of distributions too. Rows without a target do not count.
 
     Args:
         first: columns of the first head.
@@ -80,7 +82,20 @@ class FirstHeadF1(keras.metrics.F1Score):  # type: ignore[misc]
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Count the rows of a batch."""
-        return super().update_state(y_true[:, : self.first], y_pred[:, : self.first], sample_weight)
+        targets = ops.cast(y_true[:, : self.first], self.dtype)
+        given = ops.cast(ops.any(targets > 0, axis=1, keepdims=True), self.dtype)
+        true, predicted = (given * self._one_hot(rows) for rows in (targets, y_pred[:, : self.first]))
+        return super().update_state(true, predicted, sample_weight)
+
+    def _one_hot(self, rows: Any) -> Any:
+        return ops.one_hot(ops.argmax(rows, axis=1), self.first, dtype=self.dtype)
+
+    def result(self) -> Any:
+        """Return the mean F1 over the classes that occur in targets or predictions; 0 if there are none."""
+        doubled = 2 * self.true_positives
+        counted = doubled + self.false_positives + self.false_negatives
+        occurring = ops.sum(ops.cast(counted > 0, self.dtype))
+        return ops.sum(ops.divide_no_nan(doubled, counted)) / ops.maximum(occurring, 1)
 
     def get_config(self) -> dict[str, Any]:
         """Return the configuration for serialization."""

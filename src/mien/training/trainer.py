@@ -286,7 +286,7 @@ class _Training:
             EpochSeeds(batches, recipe.seed),
             FiniteLoss(recipe.learning_rate),
             ProgressCallback(options.on_batch, recipe.epochs) if options.on_batch else None,
-            keras.callbacks.SwapEMAWeights() if recipe.ema_momentum else None,
+            keras.callbacks.SwapEMAWeights() if model.optimizer.use_ema else None,
             stopping,
             plateau,
             *own,
