@@ -14,6 +14,7 @@ from mien.card import ModelCard
 from mien.errors import DataError, ModelError
 from mien.labels import FER2013
 from mien.workflows.compare import compare_models
+from mien.workflows.comparison_inputs import _remedy
 from mien.workflows.evaluation_classes import CommonClasses
 from mien.workflows.reporter import Reporter
 from tests.helpers.command import is_one_sentence
@@ -232,3 +233,10 @@ def test_a_source_with_a_single_group_is_reported(own: Path, three: Path) -> Non
     assert note.startswith("The source press has one group, and whole groups are resampled")
     assert f"Note: {note}" in told.warnings
     assert replace(found, groups=None).interval_notes() == []
+
+
+def test_a_label_set_of_other_classes_is_not_suggested() -> None:
+    one = ModelCard(name="one", labels=("smiling", "crying"), label_set="custom")
+    other = replace(one, labels=("bored", "alert"))
+    assert "`label_set=custom`" in _remedy(one, one)
+    assert "custom" not in _remedy(one, other)

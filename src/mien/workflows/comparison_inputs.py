@@ -164,7 +164,8 @@ def _data_of_run(first: Any, each: list[EvaluateOptions]) -> tuple[str, list[Eva
 
 def _remedy(first: ModelCard | None, second: ModelCard | None) -> str:
     """Return what to do if the data of two models are read with different label sets."""
-    both = [name for name in first.label_sets if name in second.label_sets] if first and second else []
+    names = first.label_sets.items() if first and second else ()
+    both = [name for name, classes in names if second and second.label_sets.get(name) == classes]
     if both:
         return f"Give a label set that both know: {' or '.join(f'`label_set={name}`' for name in both)}."
     return "Give a label set that the data have with `label_set`, or evaluate each by itself."

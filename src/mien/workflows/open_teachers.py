@@ -9,7 +9,13 @@ from mien.errors import ModelError
 from mien.wording import did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mien.data.dataset import Dataset
+    from mien.labels import LabelSet
     from mien.training.batches import Teacher
     from mien.training.run_config import RunConfig
 
@@ -40,7 +46,7 @@ def open_teachers(config: RunConfig, dataset: Dataset) -> dict[str, Teacher]:
     """Open teachers; return them by checksum.
 
     Raises:
-        ModelError: If one is missing, does not load, or does not support a label set that is trained.
+        ModelError: If one is missing, does not load, or does not predict the classes that are trained.
     """
     import hashlib
 
@@ -50,20 +56,61 @@ def open_teachers(config: RunConfig, dataset: Dataset) -> dict[str, Teacher]:
     from mien.training.augmentation_cache import in_parts
     from mien.training.model_builder import open_teacher
 
-    needed = {dataset.label_set.name, *((FERPLUS.name,) if config.recipe.joint else ())}
+    needed = [dataset.label_set, *((FERPLUS,) if config.recipe.joint else ())]
     teachers: dict[str, Teacher] = {}
     for name in config.teachers:
         keras_file = _keras_file(name)
         if keras_file is None:
             classifier = Classifier(name)
             digest, known = hashlib.sha256(read_model(name)[1]).hexdigest(), classifier.label_sets
-            teachers[digest] = in_parts(classifier.all_probabilities)
+            teacher: Teacher = in_parts(classifier.all_probabilities)
         else:
             network, digest = open_teacher(keras_file, config.recipe.precision)
-            known, teachers[digest] = network.label_sets, network.all_probabilities
-        if missing := needed - set(known):
+            known, teacher = network.label_sets, network.all_probabilities
+        if missing := {label_set.name for label_set in needed} - set(known):
             raise ModelError(f"{name}: expected a teacher that predicts in {', '.join(sorted(missing))} too.")
+        columns = {one.name: _columns_of(one, known[one.name], name) for one in needed}
+        if all(order == sorted(order) for order in columns.values()):
+            teachers[digest] = teacher
+        else:
+            marked = hashlib.sha256(f"{digest} {columns}".encode()).hexdigest()
+            teachers[marked] = _reordered(teacher, columns)
     return teachers
+
+
+def _columns_of(label_set: LabelSet, given: tuple[str, ...], teacher: str) -> list[int]:
+    """Return the column of each class of a label set in the predictions of a teacher.
+
+    Raises:
+        ModelError: If it predicts other classes.
+    """
+    from mien.labels import LabelSet
+
+    if set(given) == set(label_set.classes):
+        return [given.index(name) for name in label_set.classes]
+    found = label_set.map_to(LabelSet(label_set.name, given))  # in other spellings
+    columns = [column for column in found if column is not None]
+    if len(found) != len(given) or sorted(columns) != list(range(len(given))):
+        raise ModelError(
+            f"{teacher}: expected a teacher of the classes {', '.join(label_set.classes)}, got one of "
+            f"{', '.join(given)}. Choose another teacher, or train without it."
+        )
+    return columns
+
+
+def _reordered(teacher: Teacher, columns: Mapping[str, list[int]]) -> Teacher:
+    """Return a teacher with its predictions in another order of the classes.
+
+    Args:
+        teacher: the teacher.
+        columns: its columns in the wanted order, by the name of the label set.
+    """
+
+    def ask(crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        predictions = teacher(crops)
+        return {name: predictions[name][:, order] for name, order in columns.items()}
+
+    return ask
 
 
 def _keras_file(name: str) -> Path | None:
