@@ -15,12 +15,11 @@ from typing import Any
 
 from mien.errors import ModelError
 from mien.quoting import quoted_path
-from mien.renamed import with_new_names
-from mien.training.augmentation import OLD_NAMES as AUGMENTATION_OLD_NAMES
 from mien.training.augmentation import Augmentation
 from mien.training.fine_tuning_recipe import fine_tuning_recipe
 from mien.training.network_specs import Classic, Compact
-from mien.training.recipe import OLD_NAMES, Recipe
+from mien.training.recipe import Recipe
+from mien.training.recipe_fields import RecipeFields
 from mien.wording import did_you_mean
 
 _STRONG = Augmentation(
@@ -204,10 +203,20 @@ def find_recipe(recipe: str | Path | Recipe | Mapping[str, Any]) -> Recipe:
     Raises:
         ModelError: If there is no such recipe, or the file is not a recipe.
     """
+    found = read_recipe(recipe)
+    return found if isinstance(found, Recipe) else found.over(get_recipe(found.base))
+
+
+def read_recipe(recipe: str | Path | Recipe | Mapping[str, Any]) -> Recipe | RecipeFields:
+    """Return a recipe as `find_recipe`, but that of a JSON file or dict as the fields that it gives.
+
+    Raises:
+        ModelError: If there is no such recipe, or the file is not a recipe.
+    """
     if isinstance(recipe, Recipe):
         return recipe
     if isinstance(recipe, Mapping):
-        return _from_fields(recipe, "this recipe")
+        return RecipeFields.of(recipe, "this recipe")
     if not isinstance(recipe, str | Path):
         raise ModelError(
             f"Expected a recipe, its name or the path of its JSON file, got {repr(recipe)[:80]}."
@@ -229,34 +238,4 @@ def find_recipe(recipe: str | Path | Recipe | Mapping[str, Any]) -> Recipe:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{quoted_path(str(path))}: this file is not JSON ({str(error)[:80]}).") from error
-    return _from_fields(data, quoted_path(str(path)), name=path.stem)
-
-
-def _from_fields(data: Any, what: str, name: str = "custom") -> Recipe:
-    """Create a recipe from fields; missing ones are those of another recipe.
-
-    Raises:
-        ModelError: If they are not the fields of a recipe.
-    """
-    if not isinstance(data, Mapping):
-        raise ModelError(
-            f"{what}: expected a JSON object with the fields of a recipe, got {type(data).__name__}."
-        )
-    given = {
-        key: value for key, value in data.items() if key not in {"base", "data"}
-    }  # `data`: of a run folder
-    base = get_recipe(str(data.get("base", "classic"))).to_dict()
-    given = with_new_names(given, OLD_NAMES)
-    given.setdefault("name", name)
-    for part in ("network", "augmentation"):
-        inner = given.get(part)
-        if isinstance(inner, Mapping) and (
-            part != "network" or inner.get("kind", base[part]["kind"]) == base[part]["kind"]
-        ):
-            old = AUGMENTATION_OLD_NAMES if part == "augmentation" else {}
-            given[part] = {**base[part], **with_new_names(inner, old)}
-    whole = {**base, "command": "", "cost": "", "expected": "", **given}
-    try:
-        return Recipe.from_dict(whole)
-    except ModelError as error:
-        raise ModelError(f"{what}: {error}") from error
+    return RecipeFields.of(data, quoted_path(str(path)), name=path.stem)
