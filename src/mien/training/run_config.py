@@ -138,3 +138,17 @@ def read_config(folder: str | Path) -> RunConfig | None:
         raise ModelError(
             f"{path}: expected the recipe of a training, got something else ({error})."
         ) from error
+
+
+def require_same_start(folder: Path, before: str | None, now: str | None) -> None:
+    """Check that a training is resumed with the model that it started from, by its name or path.
+
+    Raises:
+        ModelError: If it is not.
+    """
+    if before == now or (before and now and Path(before).resolve() == Path(now).resolve()):
+        return
+    raise ModelError(
+        f"{folder} was started with another model to start from ({before or 'none'}, not {now or 'none'}). Resume with "
+        "the same settings, or start anew in another folder with `out`."
+    )

@@ -94,6 +94,7 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
             f"{folder} was begun in Python with {', '.join(sorted(missing))} of your own, which a checkpoint cannot "
             "hold. Resume it with mien.train(..., resume=True), and pass them again."
         )
+    _require_start(options, folder, begun)
     base = begun or RunConfig(recipe, "synthetic")
     given = options.data
     votes = given.votes or base.votes
@@ -121,6 +122,21 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
     if not begun:
         _require_outside(folder, source)
     return Plan(folder, config, source, reading)
+
+
+def _require_start(options: TrainOptions, folder: Path, begun: RunConfig | None) -> None:
+    """Refuse a model to start from that is not that of the run to resume, and any for a custom network.
+
+    Raises:
+        ModelError: If it is given.
+    """
+    from mien.training.custom import OWN_WEIGHTS
+    from mien.training.run_config import require_same_start
+
+    if begun:
+        require_same_start(folder, begun.start, options.start or begun.start)
+    elif options.start and options.custom.network is not None:
+        raise ModelError(OWN_WEIGHTS)
 
 
 def _require_outside(folder: Path, data: Any) -> None:

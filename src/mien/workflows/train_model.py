@@ -183,11 +183,16 @@ class RunTrainer:
         from mien.data.inspection import require_trainable
         from mien.training import trainer
         from mien.training.backend import without_retracing_warnings
+        from mien.training.run_config import read_config, require_same_start
+        from mien.training.run_folder import LAST
         from mien.training.trainer_options import TrainerOptions
         from mien.workflows.finalize import finish_run
         from mien.workflows.open_teachers import open_start, open_teachers
 
         reporter = self._reporter
+        begun = read_config(folder) if resume and (folder / LAST).is_file() else None
+        if begun:
+            require_same_start(folder, begun.start, config.start)
         self.dataset = dataset = with_validation(dataset, reporter)
         require_trainable(dataset)
         reporter.data({split: counts for split, counts in dataset.counts().items() if split != "PrivateTest"})
@@ -203,7 +208,7 @@ class RunTrainer:
             on_epoch=on_epoch,
             arguments=config.data(),
             teachers=open_teachers(config, dataset),
-            start=open_start(config.start),
+            start=None if begun else open_start(config.start),  # a checkpoint has the weights
             augmentation_cache=config.augmentation_cache,
             on_preparing=reporter.preparing,
             save_every=config.save_every,
