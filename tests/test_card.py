@@ -98,6 +98,11 @@ def test_former_names_are_kept_as_keywords_and_attributes_and_in_files() -> None
 def test_deeply_nested_json_is_rejected() -> None:
     with pytest.raises(ModelError, match="Expected the JSON of a model card"):
         ModelCard.from_json("[" * 100_000)
+    deep = "[" * 300 + "]" * 300
+    with pytest.raises(ModelError, match="more than 100 nested"):
+        ModelCard.from_json(
+            ModelCard("m", ("a", "b"), "ab").to_json().replace('"scores": {}', f'"scores": {{"x": {deep}}}')
+        )
 
 
 @given(st.floats(0.001, 1000), st.lists(st.floats(0, 1, width=32), min_size=2, max_size=2))

@@ -17,6 +17,7 @@ import numpy as np
 from mien.errors import ModelError
 from mien.html_table import html_table
 from mien.images import CROP_SIZE
+from mien.json_values import parse
 from mien.quoting import quoted
 from mien.renamed import renamed_fields, renamed_parameters
 
@@ -232,7 +233,7 @@ class ModelCard:
             ModelError: If the text is not a model card.
         """
         try:
-            data = json.loads(text)
+            data = parse(text)
             data["labels"] = _labels_of(data)
             data["input"] = InputSpec(**data["input"])
             heads = data.get("heads", ())

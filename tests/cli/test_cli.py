@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from mien import __version__
 from mien.data.synthetic import synthetic_dataset, write_csv
+from tests.builders.models import make_onnx
 from tests.conftest import REAL
 from tests.helpers.command import is_one_sentence, mien, mien_process
 
@@ -169,6 +171,25 @@ def test_bundled_model_names_are_accepted_by_evaluate_and_model(table: Path) -> 
         assert word in told
 
 
+def test_numbers_that_json_does_not_have_are_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from mien.cli.console import print_json
+    from mien.cli.prediction_output import _dump
+
+    assert _dump({"fps": float("inf")}) == '{"fps": null}'
+    path = make_onnx(tmp_path / "m.onnx")
+    model = onnx.load(path)
+    card = json.loads(model.metadata_props[0].value)
+    scores = {"loss": float("nan"), "more": [float("-inf"), 0.5]}
+    model.metadata_props[0].value = json.dumps({**card, "scores": {"PublicTest": scores}})
+    onnx.save(model, path)
+    done = mien("model", path, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["card"]["scores"] == {"PublicTest": {"loss": None, "more": [None, 0.5]}}
+    assert "loss nan" in mien("model", path).stdout
+    print_json({"runs": ({"loss": float("inf")},)})
+    assert json.loads(capsys.readouterr().out) == {"runs": [{"loss": None}]}
+
+
 def test_evaluate_accepts_a_split_in_any_case_and_lists_the_valid_ones(table: Path) -> None:
     done = mien("evaluate", "default", "--data", table, "--split", "publictest", "--json")
     assert done.returncode == 0, done.stderr
@@ -192,7 +213,6 @@ def test_help_names_every_bundled_model(command: str) -> None:
 def test_evaluating_an_onnx_file_needs_no_keras(tmp_path: Path, table: Path) -> None:
     from mien.card import ModelCard
     from mien.labels import FER2013
-    from tests.builders.models import make_onnx
 
     model = make_onnx(tmp_path / "m.onnx", ModelCard(name="m", labels=FER2013.classes, label_set="fer2013"))
     program = (

@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mien.json_values import finite
 from mien.quoting import printable
 from mien.wording import counted
 
@@ -184,8 +185,8 @@ def finish_output() -> None:
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """Print one JSON document on standard output."""
-    write_out(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    """Print one JSON document on standard output, with null for NaN and infinity."""
+    write_out(json.dumps(finite(document), indent=1, allow_nan=False) + "\n")
 
 
 def draws_progress() -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 
 from mien.cli.console import out, write_out
+from mien.json_values import finite
 from mien.quoting import printable
 from mien.wording import counted
 from mien.workflows.track_summary import seconds_of
@@ -222,4 +223,4 @@ def clock(seconds: float) -> str:
 
 
 def _dump(value: Any) -> str:
-    return json.dumps(value, allow_nan=False)
+    return json.dumps(finite(value), allow_nan=False)

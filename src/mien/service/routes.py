@@ -12,10 +12,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 import mien
+from mien.json_values import finite
 from mien.service.annotated import IMAGE_TYPES, wanted_image
 from mien.service.limits import ROUTES
 from mien.service.problems import Refusal, counted, plain
-from mien.service.schemas import Health, Model, Options, Recognized, VideoOptions, finite
+from mien.service.schemas import Health, Model, Options, Recognized, VideoOptions
 from mien.service.upload_kinds import RECOGNIZE, RECOGNIZE_VIDEO
 from mien.service.uploads import read_uploads
 from mien.service.video_stream import VideoAnswer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -224,12 +223,3 @@ class Problem(BaseModel):
     expected: str
     received: str
     remedy: str
-
-
-def finite(data: Any) -> Any:
-    """Return the data with null for numbers that JSON does not have (NaN and infinity)."""
-    if isinstance(data, dict):
-        return {key: finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -14,11 +14,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
 from mien.errors import DataError, MienError, TooLargeError
+from mien.json_values import finite
 from mien.recognition.video.decoder_pool import DecoderError
 from mien.recognition.video.watching import read_frames, watch
 from mien.service.engine import face_rows
 from mien.service.problems import Refusal, counted, from_error
-from mien.service.schemas import finite
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
