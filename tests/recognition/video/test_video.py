@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import mien
+from mien.cli import run
 from mien.errors import DataError, MissingExtra
 from mien.recognition.faces import Box, Expression, Face
 from mien.recognition.video import Frame, VideoInfo, VideoWriter, probe, read_frames, timestamps, watch
@@ -132,6 +133,20 @@ class FakeCapture:
 
     def release(self) -> None:
         self._properties = {}
+
+
+class Webcam(FakeCapture):
+    """A capture whose `grab` returns given values, and `False` after them."""
+
+    def __init__(self, grabs: Sequence[bool]) -> None:
+        super().__init__(FRAME_WIDTH=WIDTH, FRAME_HEIGHT=HEIGHT)
+        self._grabs = iter(grabs)
+
+    def grab(self) -> bool:
+        return next(self._grabs, False)
+
+    def retrieve(self) -> tuple[bool, np.ndarray]:
+        return True, np.zeros((HEIGHT, WIDTH, 3), np.uint8)
 
 
 class TestProbe:
@@ -322,8 +337,9 @@ class TestRefusals:
         name = b"caf\xe9.mp4".decode(errors="surrogateescape")
         made = make_video(tmp_path / "made.mp4")
         (tmp_path / name).write_bytes(made.read_bytes())
-        with pytest.raises(DataError, match=r"caf\\udce9\.mp4.*Rename it"):
+        with pytest.raises(DataError, match=r"caf\\udce9\.mp4: expected.*Rename it") as told:
             read_frames(tmp_path / name)
+        assert "Path(" not in str(told.value)
 
     def test_invalid_box_sizes_raise_data_error(self, tmp_path: Path) -> None:
         path = tmp_path / "odd.mp4"
@@ -494,6 +510,38 @@ class TestWatch:
             first, second = next(seen)[0], next(seen)[0]
         assert finder.calls == [1, 1]
         assert first.seconds == 0 < second.seconds < 5
+
+    def test_webcam_that_misses_a_frame_continues_and_one_that_stops_is_reported(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pauses: list[float] = []
+        monkeypatch.setattr(frames_module.time, "sleep", pauses.append)
+        for grabs, count, damage in (
+            (
+                [True, True, False, True, False, False, True],
+                4,
+                "webcam 0: stopped responding after 4 frames.",
+            ),
+            ([True], 1, "webcam 0: stopped responding after 1 frame."),
+        ):
+            monkeypatch.setattr(frames_module, "open_capture", lambda _, grabs=grabs: Webcam(grabs))
+            with read_frames(0) as frames:
+                assert [frame.index for frame in frames] == list(range(count))
+                assert (frames.damage, frames.stopped) == (damage, True)
+        assert 0 < max(pauses) < 1
+        monkeypatch.setattr(frames_module, "open_capture", lambda _: Webcam([]))
+        with read_frames(0) as frames, pytest.raises(DataError, match="webcam 0: expected frames, got none"):
+            next(frames)
+
+    def test_the_command_reports_a_webcam_that_stops(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(frames_module.time, "sleep", lambda _seconds: None)
+        monkeypatch.setattr(frames_module, "open_capture", lambda _: Webcam([True, True]))
+        assert run(["predict", "0"]) == 0
+        printed = capsys.readouterr()
+        assert "2 frames processed" in printed.out
+        assert printed.err == "webcam 0: stopped responding after 2 frames.\n"
 
 
 class TestWriter:

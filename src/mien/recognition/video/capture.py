@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import cv2
 
 from mien.errors import DataError
+from mien.quoting import quoted_path
 from mien.recognition.video.av_capture import CODINGS, AvCapture, coding_of, first_frame_matrix
 from mien.recognition.video.container_limits import check_container
 from mien.recognition.video.containers import ffmpeg_options
@@ -200,7 +201,7 @@ def _refuse_other_files(path: Path) -> None:
     """Raise an error for files that are not videos: FFmpeg renders text, and playlists open other files."""
     if not _is_valid_text(str(path)):  # OpenCV would crash
         raise DataError.from_parts(
-            f"{path!a}",
+            quoted_path(str(path)),
             expected="a video whose name is valid text",
             received="a name with other bytes",
             remedy="Rename it.",

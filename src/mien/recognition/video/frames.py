@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from mien.recognition.video.headers import find_fault
 from mien.recognition.video.info import VideoInfo, describe, square_size
 from mien.recognition.video.orientation import IDENTITY, Orientation
 from mien.recognition.video.timestamps import FileClock, LiveClock
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _MIN_GAP = 3  # minimum number of frames missing at the end to check for lost frames
 _FAILURES = 1000  # maximum number of consecutive undecodable packets; trying them takes 30 ms
+_PAUSES = (0.05, 0.2, 0.5)  # seconds before a webcam that gave no frame is asked again
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +59,7 @@ class Frames(Iterator[Frame]):
         lost: number of undecodable frames so far. Frames that the decoder conceals or an edit list hides are not
             counted. After the last frame, frames that are missing because the file is cut off are included.
         cut_off: whether the file is shorter than its header says; set after the last frame.
+        stopped: whether a webcam stopped responding; set after the last frame.
         seconds: time of the latest frame.
     """
 
@@ -76,7 +80,7 @@ class Frames(Iterator[Frame]):
         header = header_of(self._source, self._capture)
         self._orientation = Orientation.from_matrix(header.matrix or IDENTITY)
         self.info = describe(self._capture, self._name, live=isinstance(source, int), header=header)
-        self.lost, self.seconds, self.cut_off = 0, 0.0, False
+        self.lost, self.seconds, self.cut_off, self.stopped, self._count = 0, 0.0, False, False, 0
         self._frames = self._read(every)
 
     def __next__(self) -> Frame:
@@ -96,7 +100,10 @@ class Frames(Iterator[Frame]):
     @property
     def damage(self) -> str:
         """A sentence about the frames lost so far, "" if none were lost; complete after the last frame."""
-        frames, were = ("1 frame", "was") if self.lost == 1 else (f"{self.lost:,} frames", "were")
+        frames, were = counted(self.lost, "frame"), "was" if self.lost == 1 else "were"
+        if self.stopped:
+            missing = f"; {frames} could not be decoded" if self.lost else ""
+            return f"{self._name}: stopped responding after {counted(self._count, 'frame')}{missing}."
         if self.cut_off:
             missing = f"; {frames} could not be decoded or {were} missing" if self.lost else ""
             return f"{self._name}: the file is cut off after {self.seconds:.1f} seconds{missing}."
@@ -112,16 +119,25 @@ class Frames(Iterator[Frame]):
                 if index % every == 0 and (image := self._image()) is not None:
                     yield Frame(index, self.seconds, image)
                 index += 1
+                self._count = index
                 stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             coding = coding_of(self._capture)
         finally:
             self._capture.release()
+        self.stopped = self.info.live
         if not self.info.live:
             self._check_end(index, stamp)
         if not index:
             raise self._no_frames(coding)
 
     def _no_frames(self, coding: str) -> DataError:
+        if self.info.live:
+            return DataError.from_parts(
+                self._name,
+                expected="frames",
+                received="none",
+                remedy="Check that it is connected and not used by another program.",
+            )
         if self.cut_off:
             return DataError.from_parts(
                 self._name,
@@ -139,12 +155,24 @@ class Frames(Iterator[Frame]):
 
     def _grab(self) -> bool:
         """Advance to the next decodable frame; return `False` at the end."""
+        if self.info.live:
+            return self._grab_live()
         # A failure is either one bad packet or the end: only another attempt shows which.
-        for failures in range(1 if self.info.live else _FAILURES):
+        for failures in range(_FAILURES):
             found = self._capture.grab()
             if found or getattr(self._capture, "ended", False):
                 self.lost += failures
                 return found
+        return False
+
+    def _grab_live(self) -> bool:
+        """Wait for the next frame of a webcam; return `False` if it does not respond."""
+        if self._capture.grab():
+            return True
+        for pause in _PAUSES:
+            time.sleep(pause)
+            if self._capture.grab():
+                return True
         return False
 
     def _check_end(self, index: int, stamp: float) -> None:
