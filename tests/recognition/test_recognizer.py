@@ -110,6 +110,19 @@ def test_a_single_image_is_not_a_batch(source: Any, got: str) -> None:
         recognizer.predict_batch(source)
 
 
+@pytest.mark.parametrize("package", ["pandas", "polars", "pyarrow"])
+def test_a_table_is_not_a_batch_and_its_column_is(package: str, tmp_path: Path) -> None:
+    make = {"pandas": "DataFrame", "polars": "DataFrame", "pyarrow": "table"}[package]
+    table = getattr(pytest.importorskip(package), make)({"path": [str(PORTRAIT)], "label": ["happy"]})
+    recognizer = Recognizer(Brightness(), detector=Corners())
+    with pytest.raises(
+        DataError, match=r"got a table \((DataFrame|Table)\)\. Pass one of its columns: predict_batch"
+    ):
+        recognizer.predict_batch(table)
+    column = table["path"].to_pylist() if package == "pyarrow" else table["path"]
+    assert len(recognizer.predict_batch(column)) == 1
+
+
 def test_predict_batch_accepts_any_iterable_of_images() -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
     images = [image(2, 9), image(0, 9)]

@@ -11,7 +11,6 @@ It combines a face detector, the alignment of faces and an expression classifier
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +36,7 @@ from mien.recognition.detection import CenterFace
 from mien.recognition.faces import Expression, Face
 from mien.recognition.model_files import DEFAULT
 from mien.recognition.network_files import Description
-from mien.recognition.values import check_threads, is_iterable, unit_float
+from mien.recognition.values import check_several, check_threads, unit_float
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -165,10 +164,10 @@ class Recognizer:
         Raises:
             BatchError: If some images are invalid or the detector failed for them. Its `errors` hold the reasons, and
                 its `results` the faces of the others.
-            DataError: If `images` is a single image.
+            DataError: If `images` is a single image or a table.
             ModelError: If the classifier does not return probabilities.
         """
-        _check_several(images)
+        check_several(images)
         succeeded: dict[int, tuple[NDArray[np.uint8], list[Detection]]] = {}
         failed: dict[int, tuple[str, MienError]] = {}
         for place, image in enumerate(images):
@@ -256,30 +255,6 @@ class Recognizer:
     def _face(self, detection: Detection, labels: tuple[str, ...], row: NDArray[np.float32]) -> Face:
         expression = Expression.from_probabilities(labels, row, min_confidence=self.min_confidence)
         return Face(detection.box, expression, detection.confidence, detection.landmarks)
-
-
-def _check_several(images: Any) -> None:
-    """Raise an error for a single image, whose characters, bytes or rows would be treated as images."""
-    if isinstance(images, str | os.PathLike):
-        got = "one path"
-    elif isinstance(images, bytes | bytearray | memoryview):
-        got = "the bytes of one image"
-    elif isinstance(images, np.ndarray) and _is_one_image(images):
-        got = f"one array of shape {images.shape}"
-    elif hasattr(images, "read") or isinstance(images, Mapping) or not is_iterable(images):
-        got = f"one {type(images).__name__}"
-    else:
-        return
-    raise DataError.from_parts(
-        expected="a list of images", received=f"{got}", remedy="Put it into a list: predict_batch([image])."
-    )
-
-
-def _is_one_image(array: NDArray[Any]) -> bool:
-    """Return whether an array is a single image, not a stack of images or an array of paths or images."""
-    if array.dtype.kind in "OSU":
-        return False
-    return array.ndim < 3 or (array.ndim == 3 and array.shape[2] < 5)
 
 
 def _classifier_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
@@ -86,6 +87,41 @@ def is_iterable(value: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def check_several(images: Any) -> None:
+    """Raise an error for a single image, whose characters, bytes or rows would be treated as images, or a table.
+
+    Args:
+        images: the argument of `predict_batch`.
+
+    Raises:
+        DataError: If it is a single image, a table or not iterable.
+    """
+    remedy = "Put it into a list: predict_batch([image])."
+    if isinstance(images, str | os.PathLike):
+        got = "one path"
+    elif isinstance(images, bytes | bytearray | memoryview):
+        got = "the bytes of one image"
+    elif isinstance(images, np.ndarray) and _is_one_image(images):
+        got = f"one array of shape {images.shape}"
+    elif hasattr(type(images), "columns"):  # iterating over it would return the names of its columns
+        got, remedy = (
+            f"a table ({type(images).__name__})",
+            'Pass one of its columns: predict_batch(table["path"]).',
+        )
+    elif hasattr(images, "read") or isinstance(images, Mapping) or not is_iterable(images):
+        got = f"one {type(images).__name__}"
+    else:
+        return
+    raise DataError.from_parts(expected="a list of images", received=got, remedy=remedy)
+
+
+def _is_one_image(array: np.ndarray[Any, Any]) -> bool:
+    """Return whether an array is a single image, not a stack of images or an array of paths or images."""
+    if array.dtype.kind in "OSU":
+        return False
+    return array.ndim < 3 or (array.ndim == 3 and array.shape[2] < 5)
 
 
 def boolean(value: Any, what: str) -> bool:

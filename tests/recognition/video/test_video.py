@@ -13,6 +13,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 import mien
@@ -470,6 +471,7 @@ class TestWatch:
             ([Frame(4, float("nan"), np.zeros((9, 9, 3), np.uint8))], "time of frame 4 in seconds, got nan"),
             (cv2.VideoCapture(), "path of a video, the number of a webcam, or frames, got VideoCapture"),
             (None, "got NoneType"),
+            (pd.DataFrame({"path": ["a.png"]}), "or frames, got DataFrame"),
         ],
     )
     def test_invalid_frames_are_rejected(self, frames: Any, message: str) -> None:

@@ -119,7 +119,8 @@ def _check_arguments(recognizer: object, frames: object) -> None:
             expected="a recognizer as the first argument, such as mien.Recognizer()",
             received=type(recognizer).__name__,
         )
-    if not hasattr(frames, "__iter__") and not isinstance(frames, int | Path):
+    is_table = hasattr(type(frames), "columns")  # which would yield the names of its columns
+    if is_table or (not hasattr(frames, "__iter__") and not isinstance(frames, int | Path)):
         raise DataError.from_parts(
             expected="the path of a video, the number of a webcam, or frames",
             received=type(frames).__name__,
