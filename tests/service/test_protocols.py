@@ -8,15 +8,17 @@ import json
 import re
 import threading
 import time
+import tomllib
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from mien.service import inference, json_bodies
+from mien.service import docs_page, inference, json_bodies
 from mien.service.annotated import wanted_image
 from mien.service.json_bodies import decode_base64, images_of
 from mien.service.settings import Settings
@@ -318,6 +320,20 @@ class TestCors:
 
 
 class TestDocs:
+    def test_without_its_package_the_docs_page_names_the_extra_that_has_it(
+        self, service: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+        (extra,) = (
+            name
+            for name, requirements in project["optional-dependencies"].items()
+            if any(requirement.startswith("fastapi-offline") for requirement in requirements)
+        )
+        monkeypatch.setattr(docs_page, "find_spec", lambda _name: None)
+        reply = service.get("/docs")
+        assert (reply.status, reply.json["received"]) == (404, "one without it")
+        assert reply.json["remedy"].endswith(f"install fastapi-offline, which is in the extra {extra}.")
+
     @pytest.mark.slow
     def test_the_docs_page_loads_nothing_from_other_hosts(self, service: Running) -> None:
         pytest.importorskip("fastapi_offline")

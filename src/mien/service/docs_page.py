@@ -61,7 +61,7 @@ async def _start() -> Response:
 
 async def _file(name: str) -> Response:
     if name not in _FILES:
-        raise _none("a file of the documentation", "another name")
+        raise _none("a file of the documentation", "another name", "Open /docs.")
     return PageFile(_folder() / name, media_type=_FILES[name])
 
 
@@ -73,16 +73,17 @@ def _folder() -> Path:
     """
     spec = find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
-        raise _none("an installation with the extra docs", "one without it")
+        remedy = "See /openapi.json, or install fastapi-offline, which is in the extra serve."
+        raise _none("an installation with fastapi-offline", "one without it", remedy)
     return Path(spec.origin).with_name("static")
 
 
-def _none(expected: str, received: str) -> Refusal:
+def _none(expected: str, received: str, remedy: str) -> Refusal:
     return Refusal(
         404,
         "There is no interactive documentation here.",
         expected=expected,
         received=received,
-        remedy="See /openapi.json, or install fastapi-offline beside mien.",
+        remedy=remedy,
         reason="address",
     )
