@@ -12,7 +12,9 @@ import pytest
 
 import mien
 from mien.child_python import module_command
+from mien.errors import ModelError
 from mien.probing import probe
+from mien.workflows import export_tfjs
 from tests.builders.videos import make_video
 
 SOURCE = Path(mien.__file__).parent
@@ -102,6 +104,13 @@ def test_decoders_search_the_same_folders_as_this_process(monkeypatch: pytest.Mo
         monkeypatch.setenv(name, "1")
     process.start("mien.decoders.image_child")
     assert {name: given["env"].get(name) for name in names} == dict.fromkeys(names, "1")
+
+
+def test_a_converter_in_the_current_folder_is_not_executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = os.path.join(os.curdir, export_tfjs.COMMAND)  # noqa: PTH118 - as Windows finds it
+    monkeypatch.setattr(export_tfjs.shutil, "which", lambda _name, **_options: found)
+    with pytest.raises(ModelError, match="is not installed"):
+        export_tfjs.find_converter()
 
 
 def test_every_module_is_started_by_the_same_function() -> None:

@@ -43,10 +43,20 @@ def convert_to_tfjs(source: Path, target: Path) -> None:
 def find_converter() -> str:
     """Return the path of the command, on PATH or next to the running Python.
 
+    One in the current folder is not used: on Windows, it would be found first.
+
     Raises:
         ModelError: If it is not installed.
     """
-    found = shutil.which(COMMAND) or shutil.which(COMMAND, path=str(Path(sys.executable).parent))
+    places = (None, str(Path(sys.executable).parent))
+    found = next(
+        (
+            path
+            for place in places
+            if (path := shutil.which(COMMAND, path=place)) and Path(path).is_absolute()
+        ),
+        None,
+    )
     if found is None:
         raise ModelError(
             f"This needs the command {COMMAND}, which is not installed. Install it on Linux or macOS in an environment "
