@@ -19,7 +19,7 @@ from mien.bulk.ray_cluster import Pool, pool_of_cluster, require_cluster, start
 from mien.bulk.ray_engine import Merger, _failure
 from mien.bulk.ray_tasks import store_what_is_left
 from mien.bulk.storage import Storage
-from mien.errors import MienError
+from mien.errors import DataError, MienError
 from tests.builders.job_inputs import STUB_COMMAND, touch_images
 
 
@@ -157,12 +157,27 @@ def test_the_connection_to_look_for_a_cluster_is_closed(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(("local", "seconds"), [(True, 10.0), (False, 60.0)])
 def test_committed_rows_are_merged_at_a_limited_rate_while_a_job_runs(*, local: bool, seconds: float) -> None:
-    now, merged = 0.0, []
-    parts: Any = SimpleNamespace(storage=SimpleNamespace(is_local=local), merge=lambda: merged.append(now))
+    now, merged, checked = 0.0, [], []
+    parts: Any = SimpleNamespace(
+        storage=SimpleNamespace(is_local=local),
+        merge=lambda: merged.append(now),
+        require_latest=lambda: checked.append(now),
+    )
     merge_if_due = Merger(parts, lambda: now)
     for now in (0.0, seconds - 1, seconds, seconds + 1, 2 * seconds):  # noqa: B007 - read by the clock
         merge_if_due()
-    assert merged == [seconds, 2 * seconds]
+    assert merged == checked == [seconds, 2 * seconds]
+
+
+def test_a_job_stops_when_another_process_works_on_it_also_if_no_part_is_filled(tmp_path: Path) -> None:
+    now = 0.0
+    storage = Storage(str(tmp_path))
+    merge_if_due = Merger(Parts.begin(storage, 10**6, {}), lambda: now)
+    Parts.begin(storage, 10**6, {})
+    merge_if_due()
+    now = 10.0
+    with pytest.raises(DataError, match="another process works on this job since, so this one stops"):
+        merge_if_due()
 
 
 def test_a_cluster_with_token_authentication_is_reported_with_its_remedy(

@@ -189,11 +189,11 @@ def test_ten_thousand_objects_are_listed_while_the_server_fails_and_stalls(
 def test_members_of_a_tar_in_s3_can_be_read(server: Server, tmp_path: Path) -> None:
     from tests.builders.job_inputs import write_tar
 
-    tar = write_tar(tmp_path / "a.tar", {f"{n}.jpg": bytes([n]) * 3000 for n in range(5)})
+    tar = write_tar(tmp_path / "a.tar", {f"{n}.jpg": bytes([n]) * 3000 * (n != 2) for n in range(5)})
     server.client.upload_file(str(tar), "photos", "a.tar")
     entries = list(Lister(storage_options=server.options).entries(["s3://photos/a.tar"]))
     assert [Fetcher(server.options).fetch(one).content for one in entries] == [
-        bytes([n]) * 3000 for n in range(5)
+        bytes([n]) * 3000 * (n != 2) for n in range(5)
     ]
 
 

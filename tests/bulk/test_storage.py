@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from mien.bulk import retries
 from mien.bulk import storage as storage_module
 from mien.bulk.locations import _open, locate
 from mien.bulk.parts import Parts
@@ -43,13 +45,16 @@ class Keeping(MemoryFileSystem):
             self.listed[path] = super().ls(path, detail=True)
         return [one if detail else one["name"] for one in self.listed[path]]
 
-    def exists(self, path: str, **_options: Any) -> bool:
-        """Whether the folder's listing has such a file."""
+    def info(self, path: str, **_options: Any) -> dict[str, Any]:
+        """What the folder's listing tells about such a file."""
         try:
-            return path in self.ls(self._parent(path), detail=False)
+            files = self.ls(self._parent(path))
         except FileNotFoundError:
-            self.listed[self._parent(path)] = []
-            return False
+            files = self.listed[self._parent(path)] = []
+        found: dict[str, Any] | None = next((one for one in files if one["name"] == path), None)
+        if found is None:
+            raise FileNotFoundError(path)
+        return found
 
     def invalidate_cache(self, path: str | None = None) -> None:
         """Forget the listing of a folder, or all listings."""
@@ -137,3 +142,55 @@ def test_library_messages_name_no_command_line_options() -> None:
         if named.search(line) and "ray start --head" not in line
     ]
     assert found == []
+
+
+def test_a_file_that_a_store_cannot_be_asked_for_is_not_taken_for_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retries, "_LONGEST_WAIT", 0.001)
+    storage = Storage("memory://asked")
+    storage.write("a.json", b"{}")
+    answers: list[Exception] = [OSError("503 Slow Down")] * 8
+    info = MemoryFileSystem.info
+
+    def ask(self: MemoryFileSystem, path: str, **options: Any) -> Any:
+        if answers:
+            raise answers.pop()
+        return info(self, path, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "info", ask)
+    with pytest.raises(
+        DataError, match=r"503 Slow Down\. Run it again with `resume=True` when it can be reached"
+    ):
+        storage.exists("a.json")
+    assert len(answers) == 2
+    assert storage.exists("a.json")  # after two more tries
+    assert not storage.exists("b.json")
+
+
+def test_a_file_below_another_file_does_not_exist(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    storage = Storage(str(tmp_path))
+    assert storage.exists("a")
+    assert not storage.exists("a/b.json")
+    assert storage.sizes("a") == {}
+
+
+def test_files_that_are_renamed_or_removed_while_a_folder_is_listed_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(str(tmp_path))
+    storage.write("rows/a.parquet", b"1")
+    storage.write("rows/b.parquet", b"22")
+    partial = partial_path(tmp_path / "rows" / "c.parquet")
+    partial.touch()
+    scandir = os.scandir
+
+    def scan(folder: str) -> Any:
+        found = list(scandir(folder))
+        partial.rename(tmp_path / "rows" / "c.parquet")
+        (tmp_path / "rows" / "b.parquet").unlink()
+        return iter(found)
+
+    monkeypatch.setattr("mien.bulk.storage.os.scandir", scan)
+    assert storage.sizes("rows") == {"a.parquet": 1}

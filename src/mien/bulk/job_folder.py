@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from mien.bulk.data_frames import is_stored_frame
 from mien.bulk.locations import locate, why
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mien.bulk.storage import Storage
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_LOCKED = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES})
+_NO_LOCKS = frozenset(
+    {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, getattr(errno, "ENOTSUP", errno.EOPNOTSUPP)}
+)
 
 JOB = "_mien/job.json"
 """File with the sources of a job, the options that affect its rows, and its latest manifest."""
@@ -136,34 +147,50 @@ def _identity(sources: list[Any]) -> list[Any]:
 
 @contextmanager
 def locked(storage: Storage) -> Iterator[None]:
-    """Lock a local output folder against other processes; does nothing for URLs and on Windows.
+    """Lock a local output folder against other processes.
+
+    Does nothing for URLs, on Windows and on file systems without locks. There, the older of two processes still stops
+    before its next commit (`Parts.require_latest`).
 
     Raises:
-        DataError: another process holds the lock, or the folder cannot be created.
+        DataError: another process holds the lock, or the folder cannot be created or written to.
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        fcntl = None  # type: ignore[assignment]
     if not storage.is_local or fcntl is None:
         yield
         return
-    folder = Path(storage.root, "_mien")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise DataError(
-            f"{quoted_path(storage.root)}: expected a folder for the output, got a file."
-        ) from error
-    except OSError as error:
-        raise DataError(
-            f"{quoted_path(storage.root)}: this folder cannot be written to: {why(error)}. Name another folder."
-        ) from error
-    with Path(folder, "lock").open("a") as file:
+    with _open_lock(storage.root) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise DataError(
-                f"{quoted_path(storage.root)}: another process works on this job. Wait for its end."
-            ) from error
+            _require_no_locks(storage.root, error)
         yield
+
+
+def _open_lock(root: str) -> IO[str]:
+    """Open the file of the lock, in a folder that is created if necessary."""
+    folder = Path(root, "_mien")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Path(folder, "lock").open("a")
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DataError(f"{quoted_path(root)}: expected a folder for the output, got a file.") from error
+    except OSError as error:
+        raise DataError(
+            f"{quoted_path(root)}: this folder cannot be written to: {why(error)}. Name another folder."
+        ) from error
+
+
+def _require_no_locks(root: str, error: OSError) -> None:
+    """Check that a folder could not be locked because its file system has no locks, such as some network drives.
+
+    Raises:
+        DataError: another process holds the lock, or the cause is another one.
+    """
+    if error.errno in _LOCKED:
+        raise DataError(
+            f"{quoted_path(root)}: another process works on this job. Wait for its end."
+        ) from error
+    if error.errno not in _NO_LOCKS:
+        raise DataError(
+            f"{quoted_path(root)}: this folder cannot be locked: {why(error)}. Name another folder."
+        ) from error

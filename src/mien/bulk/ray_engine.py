@@ -125,6 +125,7 @@ class Merger:
             DataError: another process has started a newer run, or a part cannot be written.
         """
         if self._clock() - self._looked >= self._every:
+            self._parts.require_latest()  # also if no part is filled: the workers commit without this check
             self._parts.merge()
             self._looked = self._clock()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.locations import Location, join, kind_of_error, locate, why
+from mien.bulk.remote_reads import info_of
 from mien.bulk.retries import with_retries
 from mien.errors import DataError, MienError
 from mien.files import remove_leftovers, replacing
@@ -65,13 +66,22 @@ class Storage:
         return join(self.root, name) if name else self.root
 
     def exists(self, name: str) -> bool:
-        """Return whether a file exists."""
+        """Return whether a file exists.
+
+        Raises:
+            DataError: the file system cannot be asked. The method `exists` of fsspec would return false then.
+        """
         place = self._at(name)
-        if place.filesystem is None:
-            return os.path.exists(place.path)  # noqa: PTH110
         with _telling(self.path(name)):
-            _forget_listings(place)
-            return bool(with_retries(lambda: place.filesystem.exists(place.path)))
+            try:
+                if place.filesystem is None:
+                    Path(place.path).stat()
+                else:
+                    _forget_listings(place)
+                    with_retries(lambda: info_of(place.filesystem, place.path))
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            return True
 
     def names(self, folder: str = "") -> list[str]:
         """Return the sorted names of the files and folders in a folder; empty if the folder does not exist."""
@@ -95,18 +105,17 @@ class Storage:
     def sizes(self, folder: str) -> dict[str, int]:
         """Return the .parquet files in a folder, sorted by name, with their sizes in bytes."""
         place = self._at(folder)
-        if place.filesystem is None:
-            root = Path(place.path)
-            found = {one.name: one.stat().st_size for one in root.glob("*.parquet")} if root.is_dir() else {}
-        else:
-            try:
+        try:
+            if place.filesystem is None:
+                found = _local_sizes(place.path)
+            else:
                 _forget_listings(place)
                 listed = with_retries(lambda: place.filesystem.ls(place.path, detail=True))
-            except FileNotFoundError:
-                listed = []
-            except Exception as error:
-                raise _error(self.path(folder), error) from error
-            found = {one["name"].rsplit("/", 1)[-1]: int(one["size"] or 0) for one in listed}
+                found = {one["name"].rsplit("/", 1)[-1]: int(one["size"] or 0) for one in listed}
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except Exception as error:
+            raise _error(self.path(folder), error) from error
         return {name: found[name] for name in sorted(found) if name.endswith(".parquet") and name[0] != "."}
 
     def read(self, name: str) -> bytes:
@@ -223,6 +232,16 @@ class Storage:
     def _at(self, name: str) -> Location:
         filesystem, path = self._place
         return Location(filesystem, f"{path.rstrip('/')}/{name}" if name else path)
+
+
+def _local_sizes(folder: str) -> dict[str, int]:
+    """Return the files in a folder with their sizes, without those that are hidden, or renamed or removed meanwhile."""
+    found = {}
+    for item in os.scandir(folder):
+        with suppress(FileNotFoundError):
+            if not item.name.startswith("."):
+                found[item.name] = item.stat().st_size
+    return found
 
 
 def _forget_listings(place: Location) -> None:
