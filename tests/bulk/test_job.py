@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ import pytest
 
 import mien
 from mien.bulk import supervisor
+from mien.bulk.summary import BatchSummary
 from mien.bulk.tally import Progress
 from mien.errors import DataError, MienError, MissingExtra, ModelError
 from mien.files import partial_path
@@ -215,6 +217,92 @@ def test_a_file_that_was_removed_and_added_again_has_one_row(tmp_path: Path, *, 
     assert [(Path(row["uri"]).name, row["bytes"]) for row in rows_of(tmp_path / "out")] == [
         ("0000.jpg", 18), ("0001.jpg", 8), ("0002.jpg", 8),
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("stub")
+@pytest.mark.parametrize(("flat", "below"), [(False, "{}/disk"), (True, "disk")])
+def test_rows_of_the_files_of_a_list_are_kept_while_their_disk_is_not_mounted(
+    tmp_path: Path, below: str, *, flat: bool
+) -> None:
+    paths = touch_images(tmp_path / "disk", 2, "exit.jpg")
+    lines = [f"{below.format(tmp_path)}/{name}\n" for name in ("0000.jpg", "0001.jpg", "exit.jpg")]
+    (tmp_path / "list.txt").write_text("".join(lines))
+    settings: dict[str, Any] = {"workers": 1, "max_attempts": 1, "resume": True, "flat": flat}
+
+    def run(**more: Any) -> BatchSummary:
+        summary = mien.batch(tmp_path / "list.txt", tmp_path / "out", **settings, **more)
+        assert (summary.succeeded + summary.failed, summary.again) == (summary.inputs, 0)
+        return summary
+
+    def kept() -> list[dict[str, Any]]:
+        return [row for row in rows_of(tmp_path / "out") if not row["uri"].endswith("new.jpg")]
+
+    run()
+    before = kept()
+    (tmp_path / "disk").rename(tmp_path / "away")
+    (tmp_path / "list.txt").write_text("".join([*lines, f"{below.format(tmp_path)}/exit-new.jpg\n"]))
+    for retry_failed, processed in ((False, 1), (True, 1), (False, 0)):
+        summary = run(retry_failed=retry_failed)
+        assert (summary.inputs, summary.failed, summary.processed) == (1, 1, processed)  # the new one
+        assert (summary.unlisted, summary.removed, summary.changed) == (3, 3, 0)
+        assert summary.removed_examples == [str(path) for path in paths]
+        assert summary.added == (0 if processed == 0 or retry_failed else 1)
+        assert kept() == before
+    (tmp_path / "away").rename(tmp_path / "disk")
+    paths[1].write_bytes(b"longer than before")
+    summary = run()
+    assert (summary.inputs, summary.processed, summary.unlisted, summary.removed) == (4, 1, 0, 0)
+    after = kept()
+    assert [after[0], after[2]] == [before[0], before[2]]
+    assert (after[1]["bytes"], len(after), len(rows_of(tmp_path / "out"))) == (18, 3, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("stub")
+def test_a_job_whose_manifest_was_removed_lists_its_inputs_again(tmp_path: Path) -> None:
+    paths = touch_images(tmp_path / "in", 3)
+    settings: dict[str, Any] = {"workers": 1, "resume": True}
+    mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+    paths[0].write_bytes(b"longer than before")
+    for name in ("manifest.json", "00000.parquet"):
+        folder = json.loads((tmp_path / "out" / "_mien" / "job.json").read_text())["manifest"]
+        (tmp_path / "out" / folder / name).unlink()
+        summary = mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+        assert (summary.inputs, summary.done, summary.again) == (3, 3, 0)
+        assert summary.processed == (name == "manifest.json")
+    assert folder == "_mien/manifest-0001"
+    assert mien.batch(tmp_path / "in", tmp_path / "out", **settings).processed == 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("stub")
+def test_a_process_that_ends_keeps_the_listing_of_a_newer_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch_images(tmp_path / "in", 3)
+    settings: dict[str, Any] = {"workers": 1, "resume": True}
+    monkeypatch.setattr("mien.bulk.job.locked", lambda _storage: nullcontext())
+    newer: list[BatchSummary] = []
+
+    def overtake(progress: Progress) -> None:
+        if progress.stage == "finishing":
+            newer.append(mien.batch(tmp_path / "in", tmp_path / "out", **settings))
+
+    with pytest.raises(DataError, match="another process works on this job since, so this one stops"):
+        mien.batch(tmp_path / "in", tmp_path / "out", progress=overtake, **settings)
+    assert newer[0].done == 3
+    assert mien.batch(tmp_path / "in", tmp_path / "out", **settings).processed == 0
+
+
+@pytest.mark.parametrize("out", ["", " ", None, 7])
+def test_an_output_without_a_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: Any
+) -> None:
+    monkeypatch.setattr("mien.bulk.job.require_own_folder", lambda _storage: pytest.fail("it was looked at"))
+    touch_images(tmp_path / "in", 1)
+    with pytest.raises(DataError, match=rf"^Expected a folder or a URL for the output, got {out!r}\.$"):
+        mien.batch(tmp_path / "in", out)
 
 
 @pytest.mark.usefixtures("stub")

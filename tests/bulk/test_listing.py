@@ -15,7 +15,7 @@ import pytest
 from mien.bulk.entries import Entry
 from mien.bulk.listing import Lister
 from mien.bulk.locations import Location
-from mien.bulk.manifest import compare, open_manifest, write_manifest
+from mien.bulk.manifest import IncompleteManifestError, compare, open_manifest, write_manifest
 from mien.bulk.storage import Storage
 from mien.errors import DataError
 from tests.builders.job_inputs import jpeg, touch_images, write_tar
@@ -50,9 +50,9 @@ def test_a_glob_matches_files_in_folders_below(tmp_path: Path) -> None:
 def test_paths_in_a_list_may_be_urls_or_relative_to_the_list(tmp_path: Path) -> None:
     touch_images(tmp_path / "photos", 2)
     listed = tmp_path / "list.txt"
-    listed.write_text("photos/0000.jpg\n\n# a remark\ns3://bucket/x.jpg\nphotos/gone.jpg\n")
+    listed.write_text("photos/0000.jpg\n\n# a remark\nmemory://bucket/x.jpg\nphotos/gone.jpg\n")
     found = list(Lister().entries([str(listed)]))
-    assert [one.uri for one in found[:2]] == [str(tmp_path / "photos" / "0000.jpg"), "s3://bucket/x.jpg"]
+    assert [one.uri for one in found[:2]] == [str(tmp_path / "photos" / "0000.jpg"), "memory://bucket/x.jpg"]
     assert found[2].error is not None
     assert "no such file" in found[2].error
 
@@ -240,6 +240,18 @@ def test_an_error_of_the_previous_listing_is_dropped_and_not_counted_as_removed(
     assert changes.removed_names == {("/gone.jpg", None)}
 
 
+def test_an_input_that_is_listed_with_an_error_is_removed_and_its_row_is_not_stale(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    old = write_manifest(storage, "a", [Entry("/1", size=1), Entry("/2", size=1)], Counter())
+    lost = Entry("/1", error="/1: no such file.", error_kind="missing")
+    new = write_manifest(storage, "b", [lost, Entry("/2", size=9)], Counter())
+    changes = compare(old, new)
+    assert changes.to_dict() == {"added": 0, "changed": 1, "removed": 1}
+    assert changes.stale.tolist() == [Entry("/2", size=1).id]
+    assert changes.removed_names == {("/1", None)}
+    assert compare(new, old).stale.tolist() == sorted([lost.id, Entry("/2", size=9).id])
+
+
 def test_a_manifest_of_another_version_or_with_a_missing_file_is_refused(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     write_manifest(storage, "m", [Entry("/1")], Counter())
@@ -249,7 +261,10 @@ def test_a_manifest_of_another_version_or_with_a_missing_file_is_refused(tmp_pat
         open_manifest(storage, "m")
     (tmp_path / "m" / "manifest.json").write_text(json.dumps(about))
     (tmp_path / "m" / "00000.parquet").unlink()
-    with pytest.raises(DataError, match="found 0"):
+    with pytest.raises(IncompleteManifestError, match="found 0"):
+        open_manifest(storage, "m")
+    (tmp_path / "m" / "manifest.json").unlink()
+    with pytest.raises(IncompleteManifestError, match="found none"):
         open_manifest(storage, "m")
 
 

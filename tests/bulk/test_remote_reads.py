@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mien.bulk import container_inputs, fetching, locations, remote_reads, retries
+from mien.bulk import container_inputs, fetching, locations, remote_reads, retries, tar_inputs
 from mien.bulk.entries import Entry
 from mien.bulk.fetching import Fetcher
 from mien.bulk.listing import Lister
@@ -159,6 +159,15 @@ def test_an_empty_file_in_a_store_that_refuses_its_range_is_empty(monkeypatch: p
 
     monkeypatch.setattr(type(store), "cat_file", refuse)
     assert Fetcher().fetch(Entry("memory://reads/empty.jpg")).content == b""
+
+
+def test_an_empty_member_of_a_tar_is_read_without_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = fsspec.filesystem("memory")
+    monkeypatch.setattr(type(store), "cat_file", lambda *_given, **_more: pytest.fail("it was read"))
+    held: list[int] = []
+    entry = Entry("memory://reads/a.tar", where="tar", offset=512, length=0, size=10240, member="empty.jpg")
+    found = Fetcher().fetch(entry, held.append)
+    assert (found.content, found.error, held) == (b"", None, [0, 0])
 
 
 def test_a_file_of_unknown_size_in_a_store_that_is_too_large_is_refused(
@@ -325,7 +334,7 @@ def test_a_list_on_a_web_server_that_sends_only_whole_files_is_read(
 def test_a_web_server_that_sends_only_whole_files_cannot_hold_tars_and_tables(
     serve: Callable[..., str], containers: Any, monkeypatch: pytest.MonkeyPatch, name: str, *, told: bool
 ) -> None:
-    monkeypatch.setattr(container_inputs, "_BLOCK", 600)
+    monkeypatch.setattr(tar_inputs, "_BLOCK", 600)
     monkeypatch.setattr(container_inputs, "_TABLE_BLOCK", 600)
     content = containers[name][0]
     if name == "images.parquet":

@@ -1,26 +1,20 @@
-"""Inputs stored in other files: members of tars, values in Parquet files, lines of lists."""
+"""Inputs stored in tables and lists: values in Parquet files, URIs in tables, lines of lists."""
 
 from __future__ import annotations
 
 import csv
 import io
-import os
 import re
-import tarfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.entries import Entry
-from mien.bulk.input_kinds import kind_of_name, suffix_of
+from mien.bulk.input_kinds import suffix_of
 from mien.bulk.listing_ahead import in_order
-from mien.bulk.listing_errors import ends_the_listing
-from mien.bulk.locations import kind_of_error, why
 from mien.bulk.retried_files import open_list, open_retried
 from mien.errors import DataError, MissingExtra
 from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterator
 
     import pyarrow as pa
@@ -44,64 +38,10 @@ _COLUMN_NAMES = (
 """Column names that are tried, in this order, if no column is given."""
 
 _BLOCK = 256 * 1024
-"""Block size in bytes for reading a tar or list in an object store; it covers the headers of small members."""
+"""Block size in bytes for reading a list in an object store."""
 
 _TABLE_BLOCK = 4 * 2**20
 """Block size in bytes for reading a Parquet file in an object store."""
-
-
-def entries_of_tar(tar: Entry, storage_options: dict[str, Any], passed_over: Counter[str]) -> Iterator[Entry]:
-    """Yield the images and videos of a tar with their offsets; a damaged tar ends with an entry that has an error."""
-    count = 0
-    try:
-        with (
-            open_retried(tar.uri, storage_options, _BLOCK) as file,
-            tarfile.open(fileobj=file, mode="r:") as members,
-        ):
-            for member in members:
-                members.members.clear()  # type: ignore[attr-defined] # it would keep every header
-                if not member.isreg() or os.path.basename(member.name).startswith("."):  # noqa: PTH119
-                    continue
-                kind = kind_of_name(member.name)
-                if kind is None or member.sparse is not None:
-                    passed_over[Path(member.name).suffix.lower()] += 1
-                    continue
-                count += 1
-                name = member.name.encode(errors="backslashreplace").decode()
-                yield Entry(
-                    tar.uri, kind, "tar", member.offset_data, member.size, tar.size, tar.etag, member=name
-                )
-            _require_end(file, members.offset)
-    except Exception as error:
-        if ends_the_listing(error):
-            raise
-        yield _failed_tar(tar, error, count)
-
-
-def _require_end(file: Any, offset: int) -> None:
-    """Check that a tar ends where tarfile has stopped: at something that is no member, it stops without an error.
-
-    Raises:
-        ReadError: it goes on.
-    """
-    file.seek(offset)
-    end = file.read(tarfile.BLOCKSIZE)
-    if end.strip(b"\0") or len(end) not in {0, tarfile.BLOCKSIZE}:
-        raise tarfile.ReadError("what follows is no member")
-
-
-def _failed_tar(tar: Entry, error: Exception, count: int) -> Entry:
-    """Return the input that stands for the rest of a tar that cannot be read or is damaged."""
-    if isinstance(error, DataError | OSError):
-        cause = error.__cause__ if isinstance(error, DataError) and error.__cause__ else error
-        reason, kind = why(cause), kind_of_error(cause)
-    else:
-        reason, kind = f"it is damaged or no tar ({str(error)[:80]})", "unreadable"
-    return Entry(
-        tar.uri, where="tar", size=tar.size, etag=tar.etag,
-        error=f"{quoted_path(tar.uri)}: {reason}; {count:,} of its images and videos were found before.",
-        error_kind=kind,
-    )  # fmt: skip
 
 
 def entries_of_parquet(

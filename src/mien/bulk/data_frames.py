@@ -63,17 +63,10 @@ def store_frame(frame: Any, storage: Storage, column: str | None) -> str:
     return _store(storage, _encode(table))
 
 
-def remove_stored_frames(storage: Storage, keep: Sequence[str]) -> None:
-    """Remove data frames that earlier runs have stored in the output folder.
-
-    Args:
-        storage: the output folder.
-        keep: paths or URLs of those that are still needed.
-    """
-    for name in storage.names("_mien"):
-        file = f"_mien/{name}"
-        if is_stored_frame(file) and storage.path(file) not in keep:
-            storage.remove(file)
+def stored_frames(storage: Storage, sources: Sequence[str]) -> list[str]:
+    """Return the files with data frames in the output folder that are not among the sources of a job."""
+    files = [f"_mien/{name}" for name in storage.names("_mien")]
+    return [file for file in files if is_stored_frame(file) and storage.path(file) not in sources]
 
 
 def _store(storage: Storage, data: bytes) -> str:

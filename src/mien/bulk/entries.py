@@ -32,8 +32,8 @@ class Entry:
         column: column of the Parquet file; `None` otherwise.
         error: why the input cannot be processed, if known from listing.
         error_kind: kind of that error, as in the column `error_kind` of the output.
-        file: path or URL of the Parquet file that holds the value, if its name changes from run to run; `None` for
-            `uri`.
+        file: path or URL of the Parquet file that holds the value, if its name changes from run to run; of a file of a
+            list that cannot be found, its path in the folder of the list; `None` for `uri`.
     """
 
     uri: str

@@ -16,6 +16,7 @@ from mien.bulk.locations import kind_of_error, locate, why
 from mien.bulk.remote_reads import TooManyBytesError, read_range, read_whole, seconds_for
 from mien.bulk.retries import TRIES, with_deadline, with_retries
 from mien.bulk.table_values import ColumnReader
+from mien.errors import MienError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -237,7 +238,9 @@ class _OpenTable:
 
 
 def _told(error: Exception) -> str:
-    """Return the message of a row for an error of a file system."""
+    """Return the message of a row for an error of a file system, or for one of mien, such as a missing package."""
+    if isinstance(error, MienError):
+        return str(error)
     return f"{why(error)}{f' in {TRIES} tries' if kind_of_error(error) == 'unreachable' else ''}."
 
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.batch_options import BatchOptions, model_spec
-from mien.bulk.data_frames import is_frame, store_frame
+from mien.bulk.data_frames import is_frame, store_frame, stored_frames
 from mien.bulk.fetching import Fetcher
 from mien.bulk.job_folder import (
     JOB,
@@ -23,8 +23,8 @@ from mien.bulk.job_folder import (
 from mien.bulk.listing import Lister
 from mien.bulk.local_engine import Work, run_local
 from mien.bulk.locations import local_path, require_no_password, uri_of_path
-from mien.bulk.manifest import Changes, Manifest, compare, open_manifest, write_manifest
-from mien.bulk.outdated import failed_ids, remove_outdated, replaced_ids
+from mien.bulk.manifest import IncompleteManifestError, Manifest, compare, open_manifest, write_manifest
+from mien.bulk.outdated import failed_ids, lost_with_rows, manifest_number, remove_outdated, replaced_ids
 from mien.bulk.parts import STATS, Parts
 from mien.bulk.storage import Storage
 from mien.bulk.summary import BatchSummary, summarize
@@ -85,7 +85,7 @@ def batch(
     """
     _require_packages()
     options = _options(options, settings)
-    storage = Storage(_absolute(os.fspath(out)), options.storage_options)
+    storage = Storage(_output(out), options.storage_options)
     spec, classes = model_spec(options)
     tell = progress or (lambda _progress: None)
     require_own_folder(storage)
@@ -114,10 +114,15 @@ class _Job:
         began = time.monotonic()
         wanted = {"sources": list(sources), "options": self.options.identity(self.spec)}
         before = open_job(self.storage, wanted, self.spec.version, resume=resume)
-        manifest, changes = self._list(sources, before)
+        frames = stored_frames(self.storage, sources)
+        old, manifest = self._list(sources, before)
         parts = self._begin()
         parts.drop_repeated()
+        changes = compare(old, manifest) if old else None
         dropped = parts.drop(changes.stale) if changes else 0
+        if len(lost := lost_with_rows(parts, manifest)):  # their rows are kept as those of removed inputs
+            manifest = manifest.leave_out(lost)
+            changes = compare(old, manifest) if old else None
         # After the drop: if the job is killed before this line, the next run compares the two listings again.
         self.storage.write_json(JOB, self.storage.read_json(JOB) | {"manifest": manifest.folder})
         dropped += parts.drop(replaced_ids(parts, manifest))
@@ -136,7 +141,7 @@ class _Job:
         parts.merge(all_of_them=True)
         parts.drop_repeated()  # from an older process that has finished a part since
         self._note(parts, tally)
-        remove_outdated(self.storage, manifest.folder, sources)
+        remove_outdated(parts, manifest.folder, frames)
         summary = summarize(parts, manifest, tally, changes, flat=self.options.flat)
         if summary.done < summary.inputs:
             raise MienError(
@@ -145,11 +150,15 @@ class _Job:
             )
         return summary
 
-    def _list(self, sources: Sequence[str], before: dict[str, Any] | None) -> tuple[Manifest, Changes | None]:
-        """List all inputs and compare them with the previous listing."""
-        old_folder = before["manifest"] if before else None
-        old = open_manifest(self.storage, old_folder) if old_folder else None
-        number = int(old_folder.rsplit("-", 1)[1]) + 1 if old_folder else 0
+    def _list(
+        self, sources: Sequence[str], before: dict[str, Any] | None
+    ) -> tuple[Manifest | None, Manifest]:
+        """List all inputs, and return the previous listing (`None` if files of it are missing) and this one."""
+        old, old_folder = None, before["manifest"] if before else None
+        if old_folder:
+            with suppress(IncompleteManifestError):
+                old = open_manifest(self.storage, old_folder)
+        number = manifest_number(old_folder) + 1 if old_folder else 0
         lister = Lister(self.options.column, self.options.storage_options, self.storage.place)
         folder = f"_mien/manifest-{number:04d}"
         self.tell(Progress("listing", 0, 0))
@@ -161,7 +170,7 @@ class _Job:
                 lister.passed_over,
                 lambda count: self.tell(Progress("listing", count, 0)),
             )
-        return manifest, compare(old, manifest) if old else None
+        return old, manifest
 
     def _begin(self) -> Parts:
         about = {
@@ -255,6 +264,13 @@ def _sources(sources: Any, storage: Storage, options: BatchOptions) -> list[str]
         if isinstance(one, str):
             require_no_password(one)
     return [_absolute(os.fspath(one)) if isinstance(one, str | os.PathLike) else one for one in some]
+
+
+def _output(out: str | os.PathLike[str]) -> str:
+    """Return the output folder as text that does not depend on the working directory."""
+    if not isinstance(out, str | os.PathLike) or not str(out).strip():
+        raise DataError(f"Expected a folder or a URL for the output, got {quoted(out)}.")
+    return _absolute(os.fspath(out))
 
 
 def _absolute(text: str) -> str:

@@ -7,10 +7,10 @@ import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any
 
-from mien.bulk.container_inputs import entries_of_list, entries_of_parquet, entries_of_tar
+from mien.bulk.container_inputs import entries_of_list, entries_of_parquet
 from mien.bulk.entries import Entry
 from mien.bulk.input_kinds import (
     CONTAINERS,
@@ -24,7 +24,7 @@ from mien.bulk.input_kinds import (
     without_query,
 )
 from mien.bulk.listing_ahead import Ahead, in_order
-from mien.bulk.listing_errors import hint, or_failed, or_refused, refused_packed
+from mien.bulk.listing_errors import hint, or_failed, or_refused, refused_packed, require_package
 from mien.bulk.local_listing import MAGIC, any_match, entry_of, file_entry, walk
 from mien.bulk.locations import (
     Location,
@@ -40,6 +40,7 @@ from mien.bulk.locations import (
 from mien.bulk.remote_listing import path_on_this_machine, remote_entry, remote_files, remote_matches
 from mien.bulk.remote_reads import info_of
 from mien.bulk.retries import TRIES, with_retries
+from mien.bulk.tar_inputs import entries_of_tar
 from mien.errors import DataError
 from mien.quoting import quoted, quoted_path
 
@@ -63,6 +64,7 @@ class Lister:
     leave_out: Location | None = None
     passed_over: Counter[str] = field(default_factory=Counter)
     _open_lists: list[str] = field(default_factory=list)
+    _schemes: set[str] = field(default_factory=set)  # of URLs in lists, whose packages are installed
     _left_out: str | None = None
     _is_ahead: bool = False
     """Whether this one lists a tar in advance, in a thread that lists what it finds itself."""
@@ -77,8 +79,8 @@ class Lister:
         Closing the generator early ends the threads that list in advance.
 
         Raises:
-            DataError: a source has no inputs or cannot be listed.
-            MissingExtra: the package for a URL scheme is not installed.
+            DataError: a source has no inputs or cannot be listed, or the package for a URL scheme is not installed.
+            MissingExtra: the same, for a package that an extra of mien installs.
         """
         yield from in_order(self._source(source) for source in sources)
 
@@ -129,9 +131,13 @@ class Lister:
         if os.path.isdir(name):  # noqa: PTH112
             return self._folder(name) if "**" not in pattern and not self._is_left_out(name) else iter(())
         of_a_job = suffix_of(name) == PARQUET and self._is_left_out(name)
-        if of_a_job or not os.path.isfile(name) or not self._is_input(name):  # noqa: PTH113
+        try:
+            stat = os.stat(name)  # noqa: PTH116
+        except OSError:  # a broken link, or a file that was removed since
             return iter(())
-        return self._named(uri_of_path(name), os.stat(name))  # noqa: PTH116
+        if of_a_job or not S_ISREG(stat.st_mode) or not self._is_input(name):
+            return iter(())
+        return self._named(uri_of_path(name), stat)
 
     def _is_left_out(self, name: str) -> bool:
         return self._left_out is not None and f"{os.path.realpath(name)}/".startswith(f"{self._left_out}/")
@@ -205,11 +211,13 @@ class Lister:
             base: path or URL of the list.
 
         Raises:
-            DataError: a URL contains a password.
+            DataError: a URL contains a password, or the package for its scheme is not installed.
+            MissingExtra: the same, for a package that an extra of mien installs.
         """
         if local_path(text) is not None:
             return self._local_item(text, str(local_path(text)), base)
         require_no_password(text)
+        require_package(text, self.storage_options, self._schemes)
         is_container = suffix_of(text) in CONTAINERS | LISTS or is_packed_tar(text)
         if is_container or without_query(text).endswith("/") or _may_be_glob(text):
             return or_failed(text, text, self._url(text))
@@ -236,7 +244,9 @@ class Lister:
         if first is None:
             return iter(())
         told = f"{quoted_path(path)}: {why(first)}."
-        return iter((Entry(uri, error=told, error_kind=kind_of_error(first)),))
+        elsewhere = uri_of_path(paths[-1].replace("\0", ""))
+        file = elsewhere if elsewhere != uri else None
+        return iter((Entry(uri, error=told, error_kind=kind_of_error(first), file=file),))
 
     def _remote(self, uri: str) -> Iterator[Entry]:
         place = locate(uri, self.storage_options)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.bulk.entries import Entry
 from mien.bulk.listing_ahead import Wrapped
-from mien.bulk.locations import kind_of_error, why
+from mien.bulk.locations import kind_of_error, locate, scheme_of, why
+from mien.bulk.missing_packages import MissingPackageError
 from mien.errors import DataError, MienError
 from mien.quoting import quoted_path
 
@@ -78,9 +79,34 @@ def ends_the_listing(error: Exception) -> bool:
 
     All others are those of one source or item: file systems raise exceptions of any type.
     """
-    return isinstance(error, MemoryError) or (
+    return isinstance(error, MemoryError | MissingPackageError) or (
         isinstance(error, MienError) and not isinstance(error, DataError)
     )
+
+
+def require_package(uri: str, storage_options: dict[str, Any], checked: set[str]) -> None:
+    """Check that the package for the scheme of a URL in a list is installed; do nothing if its scheme was checked.
+
+    Any other error is left to the row of the input.
+
+    Args:
+        uri: the URL.
+        storage_options: options for the fsspec file systems of URLs.
+        checked: schemes that were checked; that of the URL is added.
+
+    Raises:
+        MissingExtra: the package is not installed.
+        MissingPackageError: the package, for which mien has no extra, is not installed.
+    """
+    scheme = str(scheme_of(uri))
+    if scheme in checked:
+        return
+    try:
+        locate(uri, storage_options)
+    except DataError as error:
+        if ends_the_listing(error):
+            raise
+    checked.add(scheme)
 
 
 def refused_packed(uri: str) -> Iterator[Entry]:

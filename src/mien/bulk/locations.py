@@ -10,18 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+from mien.bulk.missing_packages import missing_package
 from mien.errors import DataError, MienError, MissingExtra
-from mien.installation import install_line
 from mien.quoting import quoted_path
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_PACKAGES = {
-    "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs", "gcs": "gcsfs", "gs": "gcsfs", "hf": "huggingface_hub",
-    "http": "aiohttp", "https": "aiohttp", "oci": "ocifs", "oss": "ossfs", "sftp": "paramiko", "ssh": "paramiko",
-    "smb": "smbprotocol", "webhdfs": "requests",
-}  # fmt: skip
-"""Packages that fsspec file systems require and for which mien has no extra."""
-
 _S3_SETTINGS = {"connect_timeout": 10, "read_timeout": 15, "retries": {"max_attempts": 1}}
 """`with_retries` retries, so botocore does so only once; a read from a stalled server times out after 15 seconds."""
 
@@ -113,8 +106,8 @@ def locate(uri: str, storage_options: dict[str, Any] | None = None) -> Location:
 
     Raises:
         MissingExtra: fsspec or s3fs is not installed.
-        DataError: the scheme is unknown or needs another package, or the URL has a password or names a file in an
-            archive.
+        MissingPackageError: another package is not installed.
+        DataError: the scheme is unknown, or the URL has a password or names a file in an archive.
     """
     path = local_path(uri)
     if path is not None:
@@ -204,7 +197,7 @@ def _open(scheme: str, options: _Options) -> Any:
         except TypeError:  # such as sftp, which passes all options to a library that does not know this one
             return kind(**settings)
     except ImportError as error:
-        raise _missing_package(scheme, error) from error
+        raise missing_package(scheme, error) from error
 
 
 def _class_of(scheme: str) -> Any:
@@ -212,7 +205,8 @@ def _class_of(scheme: str) -> Any:
 
     Raises:
         MissingExtra: fsspec or s3fs is not installed.
-        DataError: another package is not installed, or the scheme is unknown.
+        MissingPackageError: another package is not installed.
+        DataError: the scheme is unknown.
     """
     try:
         import fsspec
@@ -221,23 +215,11 @@ def _class_of(scheme: str) -> Any:
     try:
         return fsspec.get_filesystem_class(scheme)
     except ImportError as error:
-        raise _missing_package(scheme, error) from error
+        raise missing_package(scheme, error) from error
     except ValueError as error:
         raise DataError(
             f"Expected a path or a URL such as s3://, gs:// or hf://, got {scheme}://, which fsspec does not know."
         ) from error
-
-
-def _missing_package(scheme: str, error: ImportError) -> MienError:
-    if scheme in {"s3", "s3a"}:
-        return MissingExtra("s3fs", "s3")
-    package = _PACKAGES.get(scheme)
-    if package is None:
-        told = " ".join(str(error).split())[:120]
-        return DataError(f"{scheme}:// needs a package that is not installed: {told}.")
-    return DataError(
-        f"{scheme}:// needs {package}, which is not installed. Get it with: {install_line(package)}"
-    )
 
 
 def kind_of_error(error: BaseException) -> str:
@@ -252,7 +234,7 @@ def kind_of_error(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in {errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR}:
         return "unreadable"
     return _kind_of_text(_ADDRESS.sub("", str(error))) or (
-        "unreadable" if isinstance(error, ValueError) else "unreachable"
+        "unreadable" if isinstance(error, ValueError | ImportError) else "unreachable"
     )
 
 

@@ -6,7 +6,7 @@ The schema is `entries.manifest_schema`. A manifest has its own folder in `_mien
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,6 +59,22 @@ class Manifest:
     def files(self) -> list[str]:
         """Return the names of the Parquet files."""
         return [f"{self.folder}/{name}" for name in self.storage.sizes(self.folder)]
+
+    def leave_out(self, ids: NDArray[np.int64]) -> Manifest:
+        """Remove inputs from the stored manifest, and return it without them.
+
+        Args:
+            ids: their sorted ids, all of which it contains.
+        """
+        for name in self.files():
+            table = self.storage.read_table(name)
+            left_out = is_among(table.column("id").to_numpy(), ids)
+            if left_out.any():
+                self.storage.write(name, encode_table(table.filter(~left_out)))
+        rest = replace(self, inputs=self.inputs - len(ids))
+        about = f"{self.folder}/manifest.json"
+        self.storage.write_json(about, self.storage.read_json(about) | {"inputs": rest.inputs})
+        return rest
 
     def entries(self, without: NDArray[np.int64] | None = None) -> Iterator[Entry]:
         """Yield the inputs, in order.
@@ -127,14 +143,21 @@ def write_manifest(
     return Manifest(storage, folder, count, repeated, about["passed_over"])  # type: ignore[arg-type]
 
 
+class IncompleteManifestError(DataError):
+    """Files of a manifest are missing, which older versions of mien removed while another process worked on the job."""
+
+
 def open_manifest(storage: Storage, folder: str) -> Manifest:
     """Open a stored manifest.
 
     Raises:
-        DataError: it has another version, is incomplete or is damaged.
+        IncompleteManifestError: some of its files are missing.
+        DataError: it has another version or is damaged.
     """
-    about = storage.read_json(f"{folder}/manifest.json")
     where = quoted_path(storage.path(folder))
+    if not storage.exists(f"{folder}/manifest.json"):
+        raise IncompleteManifestError(f"{where}: expected a manifest, found none.")
+    about = storage.read_json(f"{folder}/manifest.json")
     if about.get("format") != MANIFEST_FORMAT:
         raise DataError(
             f"{where}: expected a manifest of version {MANIFEST_FORMAT}, got version {quoted(about.get('format'))}. "
@@ -142,9 +165,8 @@ def open_manifest(storage: Storage, folder: str) -> Manifest:
         )
     manifest = Manifest(storage, folder, about["inputs"], about["repeated"], about["passed_over"])
     if len(manifest.files()) != about["files"]:
-        raise DataError(
-            f"{where}: expected {about['files']} files of the manifest, found {len(manifest.files())}. Begin anew in "
-            "another folder."
+        raise IncompleteManifestError(
+            f"{where}: expected {about['files']} files of the manifest, found {len(manifest.files())}."
         )
     return manifest
 
@@ -156,7 +178,8 @@ class Changes:
     Args:
         added: number of new inputs.
         changed: number of inputs with a different size or ETag.
-        removed: number of inputs that are no longer listed, except those that stand for errors of the old listing.
+        removed: number of inputs that are no longer listed, or only with an error, as files that cannot be found; except
+            those that stand for errors of the old listing.
         stale: sorted ids whose rows are dropped: those of the old versions of changed inputs, and of inputs that stand
             for errors of the old listing, such as a damaged tar, and are no longer listed.
         removed_names: the removed inputs, each by its URI and member.
@@ -177,8 +200,9 @@ def compare(old: Manifest, new: Manifest) -> Changes:
     """Compare two listings."""
     old_ids, new_ids = old.ids(), new.ids()
     gone = {(one.uri, one.member): (one.id, one.error is None) for one in old.entries(without=new_ids)}
-    fresh = {(one.uri, one.member) for one in new.entries(without=old_ids)}
-    changed = gone.keys() & fresh
+    fresh = {(one.uri, one.member): one.error is None for one in new.entries(without=old_ids)}
+    both = gone.keys() & fresh.keys()
+    changed = {key for key in both if fresh[key] or not gone[key][1]}
     stale = sorted(number for key, (number, is_input) in gone.items() if key in changed or not is_input)
     removed = frozenset(key for key, (_, is_input) in gone.items() if key not in changed and is_input)
-    return Changes(len(fresh) - len(changed), len(changed), len(removed), np.array(stale, np.int64), removed)
+    return Changes(len(fresh) - len(both), len(changed), len(removed), np.array(stale, np.int64), removed)

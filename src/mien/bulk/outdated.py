@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.bulk.data_frames import remove_stored_frames
 from mien.bulk.sorted_ids import distinct, gathered, is_among
 from mien.bulk.storage import iterate_batches
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from mien.bulk.manifest import Manifest
     from mien.bulk.parts import Parts
-    from mien.bulk.storage import Storage
 
 _LEFT = "_mien/left"
 _LEFT_FILE = re.compile(r"\d{6}\.parquet")
@@ -54,21 +52,58 @@ def removed_inputs(parts: Parts, listed: NDArray[np.int64]) -> set[tuple[str, st
     return found
 
 
-def remove_outdated(storage: Storage, manifest: str, sources: Sequence[str]) -> None:
-    """Remove the manifests, lists of unfinished inputs and stored data frames of earlier runs.
+def lost_with_rows(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
+    """Return the ids of listed files that cannot be found now, but have a row from an earlier listing.
+
+    Such a file is listed with an error, for example because its disk is not mounted, and thus with another id.
+    """
+    lost = _lost_files(manifest)
+    if not lost:
+        return np.empty(0, np.int64)
+    rows = removed_inputs(parts, manifest.ids())
+    return np.array(sorted({number for uri, number in lost.items() if (uri, None) in rows}), np.int64)
+
+
+def _lost_files(manifest: Manifest) -> dict[str, int]:
+    """Return the paths of the files that are listed with an error, with their ids; not errors of tars or in tables."""
+    import pyarrow.compute as pc
+
+    found: dict[str, int] = {}
+    for name in manifest.files():
+        for batch in iterate_batches(manifest.storage, name):
+            for row in batch.filter(pc.is_valid(batch.column("error"))).to_pylist():
+                if row["where"] == "file" and row["member"] is None:
+                    found |= dict.fromkeys((row["uri"], row["file"] or row["uri"]), row["id"])
+    return found
+
+
+def remove_outdated(parts: Parts, manifest: str, frames: Sequence[str]) -> None:
+    """Remove the manifests, lists of unfinished inputs and stored data frames of earlier runs, not those of later ones.
 
     Args:
-        storage: the output folder.
-        manifest: folder of the latest manifest, which is kept.
-        sources: sources of the job; data frames among them are kept.
+        parts: the rows of the job.
+        manifest: folder of the manifest of this run.
+        frames: files with data frames of earlier runs.
+
+    Raises:
+        DataError: another process has started a newer run.
     """
+    parts.require_latest()
+    storage, number = parts.storage, manifest_number(manifest)
     for name in storage.names("_mien"):
-        if _MANIFEST.fullmatch(name) and f"_mien/{name}" != manifest:
+        if _MANIFEST.fullmatch(name) and manifest_number(name) < number:
             storage.remove_folder(f"_mien/{name}", _MANIFEST_FILE)
     for run in storage.names(_LEFT):
-        storage.remove_folder(f"{_LEFT}/{run}", _LEFT_FILE)
+        if run <= parts.run.name:
+            storage.remove_folder(f"{_LEFT}/{run}", _LEFT_FILE)
     storage.remove_folder(_LEFT, _LEFT_FILE)
-    remove_stored_frames(storage, sources)
+    for file in frames:
+        storage.remove(file)
+
+
+def manifest_number(folder: str) -> int:
+    """Return the number in the name of the folder of a manifest, which increases from listing to listing."""
+    return int(folder.rsplit("-", 1)[1])
 
 
 def replaced_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from mien.bulk.locations import kind_of_error
+from mien.errors import MienError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +25,9 @@ def with_retries(
 ) -> _T:
     """Call a function and return its result, with retries after transient errors: 5xx, timeouts, broken connections.
 
-    Errors of missing, forbidden or unreadable files are raised without a retry. Waiting times grow exponentially, with
-    random jitter so that many processes do not retry at the same time.
+    Errors of missing, forbidden or unreadable files, and those of mien, such as that of a missing package, are raised
+    without a retry. Waiting times grow exponentially, with random jitter so that many processes do not retry at the same
+    time.
 
     Args:
         work: the function.
@@ -36,7 +38,9 @@ def with_retries(
         try:
             return work()
         except Exception as error:
-            if number == tries or kind_of_error(error) != "unreachable" or isinstance(error, MemoryError):
+            if number == tries or isinstance(error, MemoryError | MienError):
+                raise
+            if kind_of_error(error) != "unreachable":
                 raise
             wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (number - 1))
             sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
