@@ -161,6 +161,8 @@ def test_cross_validation_tests_every_image_once(faces: Path, tmp_path: Path) ->
     assert f"Mean accuracy {done.mean['accuracy']:.2%} ± {done.spread['accuracy']:.2%}" in printed
     for fold, row in enumerate(done.folds, 1):
         assert f"{fold:>4}  {row['n']:>6,}  {row['accuracy']:>7.2%}" in printed
+    with pytest.raises(ModelError, match="fold-1 was started with another model to start from"):
+        mien.cross_validate(faces, 2, start="tiny", epochs=1, out=tmp_path / "cv", reporter=SilentReporter())
     with pytest.raises(ModelError, match="fold-1 was trained on other data"):
         mien.cross_validate(
             faces, 2, start="small", epochs=1, split_seed=5, out=tmp_path / "cv", reporter=SilentReporter()

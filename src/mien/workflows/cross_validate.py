@@ -239,8 +239,11 @@ def _require_same_training(folder: Path, part: Dataset, config: RunConfig) -> No
         ModelError: If it was.
     """
     from mien.training.resume import fingerprint, open_state
+    from mien.training.run_config import read_config, require_same_start
     from mien.workflows.open_teachers import open_teachers
 
+    if begun := read_config(folder):
+        require_same_start(folder, begun.start, config.start)
     used = without_copies(part) if config.recipe.drop_copies else part
     teachers = tuple(open_teachers(config, part))
     data = fingerprint(used.subset(TRAINING), used.subset(PUBLIC_TEST), teachers)
