@@ -42,15 +42,13 @@ absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 settings.register_profile("mien", deadline=None)  # a slow machine must not fail a test
 settings.load_profile("mien")
 
-# Signals, resource limits, pseudo-terminals and /proc: these tests are for Linux and macOS.
-collect_ignore_glob = (
-    []
-    if os.name == "posix"
-    else [
-        "bulk/*", "cli/test_terminal.py", "data/test_archive_bombs.py", "decoders/*", "recognition/video/test_decoder*",
-        "recognition/video/test_video_attacks.py", "service/*", "test_full_disk.py", "test_image_attacks.py",
-    ]
-)  # fmt: skip
+POSIX_TESTS = [
+    "bulk/*", "cli/test_terminal.py", "data/test_archive_bombs.py", "decoders/*", "recognition/video/test_decoder*",
+    "recognition/video/test_video_attacks.py", "service/*", "test_full_disk.py", "test_image_attacks.py",
+]  # fmt: skip
+"""Signals, resource limits, pseudo-terminals and /proc: these tests are for Linux and macOS."""
+
+collect_ignore_glob = [] if os.name == "posix" else POSIX_TESTS
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import io
 import json
-import resource
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -124,6 +123,8 @@ def running(
 @contextmanager
 def no_file_can_be_written() -> Iterator[None]:
     """Keep this process and its children from writing to any file, with a resource limit."""
+    import resource  # which Windows lacks
+
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
     try:

@@ -21,6 +21,8 @@ from mien.training.builtin_recipes import get_recipe
 from mien.training.devices import Devices
 from mien.training.network_specs import Compact
 
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has one way to end another process
+
 
 def test_no_options_mean_a_single_device() -> None:
     assert Devices.of(None, None, None) is None
@@ -195,7 +197,7 @@ def test_two_devices_and_two_hosts_give_the_history_of_one_device(tmp_path: Path
 def test_training_resumes_after_a_host_was_killed(tmp_path: Path) -> None:
     running = pair(tmp_path / "hosts", epochs=6)
     wait_for_an_epoch(running, tmp_path / "hosts")
-    running[1].send_signal(signal.SIGKILL)  # the other host ends by itself when it notices
+    running[1].send_signal(KILL)  # the other host ends by itself when it notices
     for one in running:
         one.communicate()
     done = len(history(tmp_path / "hosts"))
@@ -206,7 +208,7 @@ def test_training_resumes_after_a_host_was_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("victim", "sent"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (1, signal.SIGINT)])
+@pytest.mark.parametrize(("victim", "sent"), [(0, KILL), (1, KILL), (1, signal.SIGINT)])
 def test_training_stops_with_an_error_when_another_host_ends(
     tmp_path: Path, victim: int, sent: signal.Signals
 ) -> None:
@@ -224,7 +226,7 @@ def test_training_stops_with_an_error_when_another_host_ends(
     if sent == signal.SIGINT:
         running[victim].communicate(timeout=90)
         assert running[victim].returncode == 130
-    if (victim, sent) != (1, signal.SIGKILL):  # a killed process cannot remove its folder
+    if (victim, sent) != (1, KILL):  # a killed process cannot remove its folder
         assert not list(tmp_path.glob("mien-host-*"))
 
 
