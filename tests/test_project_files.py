@@ -1,8 +1,10 @@
-"""The Makefile, the locked versions and the workflows of GitHub fit together."""
+"""The Makefile, the locked versions, the workflows of GitHub and the hooks of pre-commit fit together."""
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import tomllib
@@ -14,6 +16,8 @@ import pytest
 from packaging import tags
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from tests.helpers.command import mien_process
 
 yaml = pytest.importorskip("yaml", reason="needs the extra dev")
 ROOT = Path(__file__).parents[1]
@@ -139,3 +143,73 @@ def test_a_release_is_published_only_after_the_tests() -> None:
     assert jobs["test"]["uses"] == "./.github/workflows/test.yml"
     assert "workflow_call" in workflow("test.yml")[True]  # YAML reads the key `on` as true
     assert set(jobs["publish"]["needs"]) == {"test", "build"}
+
+
+@pytest.mark.slow
+def test_the_commands_tried_without_training_succeed(tmp_path: Path) -> None:
+    (step,) = [
+        step
+        for step in workflow("test.yml")["jobs"]["test"]["steps"]
+        if step.get("name") == "Install and try without training"
+    ]
+    prefix = "uv run --no-sync mien "
+    commands = [line.removeprefix(prefix) for line in step["run"].splitlines() if line.startswith(prefix)]
+    assert len(commands) == step["run"].count("mien ") > 1
+    for command in commands:
+        done = mien_process(*shlex.split(command), cwd=tmp_path)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+def hooks(prefix: str) -> list[dict[str, Any]]:
+    """The hooks of pre-commit whose names begin with this, with the versions of their repositories."""
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    found = [{"rev": one["rev"], **hook} for one in repositories for hook in one["hooks"]]
+    return [hook for hook in found if hook["id"].startswith(prefix)]
+
+
+def files_of(hook: dict[str, Any], names: str = "") -> list[str]:
+    """The files of this checkout that a hook checks, of those whose names match."""
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("needs a git checkout")
+    return [
+        file
+        for file in done.stdout.splitlines()
+        if re.search(names, file) and re.search(hook.get("files", ""), file)
+        if not re.search(hook.get("exclude", "^$"), file) and (ROOT / file).is_file()
+    ]
+
+
+def is_text(file: str) -> bool:
+    try:
+        (ROOT / file).read_text("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def test_pre_commit_and_make_run_the_same_version_of_ruff() -> None:
+    (locked,) = [str(one.specifier).removeprefix("==") for one in required() if one.name == "ruff"]
+    assert {hook["rev"] for hook in hooks("ruff")} == {f"v{locked}"}
+
+
+def test_pre_commit_accepts_every_yaml_file() -> None:
+    checked = []
+    for hook in hooks("check-yaml"):
+        read = yaml.parse if "--unsafe" in hook.get("args", []) else yaml.safe_load_all
+        for file in files_of(hook, r"\.ya?ml$"):
+            list(read((ROOT / file).read_text("utf-8")))
+            checked.append(file)
+    assert {"compose.yaml", "compose.internal.yaml", "mkdocs.yml"} <= set(checked)
+    assert len(checked) == len(set(checked))
+
+
+@pytest.mark.slow
+def test_pre_commit_finds_no_misspelled_word() -> None:
+    codespell = shutil.which("codespell")
+    if codespell is None:
+        pytest.skip("needs codespell")
+    (hook,) = hooks("codespell")
+    command = [codespell, *hook["args"], *filter(is_text, files_of(hook))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
