@@ -27,12 +27,15 @@ _KEY = ("run", "recipe", "seed")
 def row_of(run: Path, note: str, machine: str | None) -> dict[str, Any]:
     """Return the row of the log for a run folder."""
     from mien.training.builtin_recipes import RECIPES
+    from mien.training.checkpoint import best_row
     from mien.training.recipe import Recipe
 
     state = json.loads((run / "state.json").read_text(encoding="utf-8"))
     recipe = Recipe.from_dict(state["recipe"])
     history = state["history"]
-    best = history[-1] if recipe.select == "last" else min(history, key=lambda row: row["val_loss"])
+    best = best_row(history, recipe.select)
+    if best is None:
+        raise SystemExit(f"{run}: no epoch is complete.")
     private = run / "PrivateTest" / "evaluation.json"
     scores = json.loads(private.read_text(encoding="utf-8")) if private.exists() else None
     published = RECIPES.get(recipe.name)

@@ -35,7 +35,7 @@ def accuracy() -> str:
     names = [name for name in found if "corruptions" in found[name]]
     kinds = ("fer2013", "fer2013 with flip TTA", "ferplus")
     scores = rows(
-        ["PrivateTest", *names],
+        [document["split"], *names],
         *(
             [kind]
             + [

@@ -1,9 +1,9 @@
 """Measure the benefit of fine-tuning on small subsets of FER2013, from a network trained on none of these images.
 
-The source network learns four classes (happy, sad, surprise, neutral) from every second row of Training. The targets
-learn all seven classes from the other rows, without exact copies of source images and of images in other splits, with
-50, 200 and 1,000 training images per class. Angry, disgust and fear are new to the source. Each target has a fifth as
-many validation images as training images per class, from PublicTest; PrivateTest is read once per target.
+The source network learns four classes (happy, sad, surprise, neutral) from every second row of Training, and the
+targets all seven classes from the other rows. Neither has exact copies of images in PublicTest or PrivateTest, and the
+targets have none of source images. Angry, disgust and fear are new to the source. Each target has 50, 200 or 1,000
+training images per class and a fifth as many validation images, from PublicTest; PrivateTest is read once per target.
 
     python benchmarks/transfer.py --data fer2013.csv source
     python benchmarks/transfer.py --data fer2013.csv target --arm fine-tuned --per-class 50 --seed 0
@@ -41,12 +41,13 @@ SEEDS = (0, 1, 2)
 
 
 def halves(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of source and targets; targets exclude copies of source images and of other splits."""
+    """Return the rows of source and targets: both exclude copies of other splits, targets those of source images."""
     ids = group_ids(dataset.images)
     training = np.flatnonzero(dataset.split == TRAINING)
     source, target = training[::2], training[1::2]
-    elsewhere = np.concatenate([ids[source], ids[dataset.split != TRAINING]])
-    return source, target[~np.isin(ids[target], elsewhere)]
+    elsewhere = ids[dataset.split != TRAINING]
+    seen = np.concatenate([ids[source], elsewhere])
+    return source[~np.isin(ids[source], elsewhere)], target[~np.isin(ids[target], seen)]
 
 
 def source_data(dataset: Dataset) -> Dataset:

@@ -8,7 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from tests.builders.datasets import dataset_of
+from tests.builders.trainings import tiny_recipe
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -169,3 +173,46 @@ def test_the_measured_rate_of_listing_is_used_by_default(script: Any) -> None:
     stored = json.loads((FOLDER / "results" / "batch_listing.json").read_text())
     assert scale.Site().listing == 1 / stored["both_per_cpu_second"]
     assert stored["machine"]["processor"]
+
+
+def test_the_header_of_the_accuracy_table_names_the_evaluated_split(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = script("tables")
+    stored = json.loads((tables.RESULTS / "accuracy.json").read_text(encoding="utf-8"))
+    (tmp_path / "accuracy.json").write_text(json.dumps({**stored, "split": "PublicTest"}), encoding="utf-8")
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    assert tables.accuracy().startswith("| PublicTest | ")
+
+
+@pytest.mark.parametrize(("select", "epoch"), [("loss", 2), ("macro_f1", 1), ("last", 3)])
+def test_the_run_log_shows_the_epoch_that_the_training_kept(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, select: str, epoch: int
+) -> None:
+    log_run = script("log_run")
+    monkeypatch.setattr(log_run, "describe_machine", lambda _: {"processor": "a processor", "cores": 2})
+    history = [
+        {"epoch": i, "val_loss": loss, "val_accuracy": 0.5, "val_macro_f1": f1, "seconds": 1.0}
+        for i, loss, f1 in ((1, 1.3, 0.6), (2, 1.1, 0.4), (3, 1.2, 0.5))
+    ]
+    state = {
+        "recipe": tiny_recipe(select=select).to_dict(),
+        "history": history,
+        "data": {"source": "made", "training": 9, "validation": 3},
+        "backend": "tensorflow",
+    }
+    (tmp_path / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    told = log_run.row_of(tmp_path, "", None)
+    assert told["selected_epoch"] == epoch
+    assert told["public_loss"] == f"{history[epoch - 1]['val_loss']:.4f}"
+
+
+def test_neither_half_of_training_has_copies_of_other_splits(script: Any) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (14, 48, 48), dtype=np.uint8)
+    images[0], images[4] = images[10], images[12]  # of the source, copied from PublicTest and PrivateTest
+    images[1], images[5] = images[11], images[13]  # of the targets
+    images[7] = images[2]  # of the targets, copied from the source
+    split = ["Training"] * 10 + ["PublicTest"] * 2 + ["PrivateTest"] * 2
+    source, target = script("transfer").halves(dataset_of(images, np.arange(14) % 7, split))
+    assert source.tolist() == [2, 6, 8]
+    assert target.tolist() == [3, 9]
