@@ -12,7 +12,8 @@ import pytest
 
 from tests.helpers.browser import Visit, visit
 from tests.helpers.service_process import Running
-from tests.service.test_page import PORTRAIT, done
+from tests.service.test_page import PORTRAIT, done, give_portrait
+from tests.service.test_page_options import choose_labels
 
 pytestmark = pytest.mark.slow
 
@@ -128,3 +129,77 @@ class TestFocus:
         guest.page.get_by_role("button", name="Remove", exact=True).press("Enter")
         guest.expect_heading("Recognize facial expressions")
         assert self.focused_element(guest) == "main"
+
+
+def abort_requests(guest: Visit) -> None:
+    """Let every image that is sent from now on fail, until `unroute` is called."""
+    guest.known.append("net::ERR_FAILED")
+    guest.page.route("**/v1/recognize*", lambda route: route.abort())
+
+
+def show_heat_map(guest: Visit) -> None:
+    guest.press("Heat map")
+    guest.until("document.querySelectorAll('svg.heat image').length === 1")
+
+
+class TestSecondRequestOfAnImage:
+    """What is shown of an image whose faces are known when it is sent again, and that fails."""
+
+    @pytest.mark.parametrize("heat", [False, True])
+    def test_a_failed_change_of_the_label_set_can_be_tried_again(self, guest: Visit, heat: bool) -> None:
+        give_portrait(guest)
+        if heat:
+            show_heat_map(guest)
+        abort_requests(guest)
+        choose_labels(guest, 8)
+        warning = guest.page.locator("#panel-warning")
+        warning.get_by_text("The service does not answer.").wait_for()
+        assert guest.page.locator("#strip .thumb").get_attribute("data-status") == "failed"
+        copy = guest.page.get_by_role("button", name="Copy JSON")
+        assert copy.is_disabled()
+        warning.get_by_role("button", name="Try again").press("Enter")
+        guest.until("document.activeElement.id === 'panel-title'")
+        warning.get_by_role("button", name="Try again").wait_for()  # it fails again
+        guest.page.unroute("**/v1/recognize*")
+        warning.get_by_role("button", name="Try again").click()
+        guest.until("document.querySelectorAll('#panel .bar-row').length === 8")
+        assert not warning.is_visible()
+        assert copy.is_enabled()
+        assert guest.page.locator("svg.heat image").count() == heat
+
+    def test_after_a_failed_change_the_former_label_set_can_be_chosen(self, guest: Visit) -> None:
+        give_portrait(guest)
+        abort_requests(guest)
+        choose_labels(guest, 8)
+        guest.page.locator("#panel-warning").get_by_text("The service does not answer.").wait_for()
+        guest.page.unroute("**/v1/recognize*")
+        choose_labels(guest, 7)
+        guest.until("!document.querySelector('#work [data-action=copy]').disabled")
+        assert not guest.page.locator("#panel-warning").is_visible()
+        assert guest.page.locator("#panel .bar-row").count() == 7
+
+    def test_a_failed_heat_map_keeps_the_faces_and_can_be_requested_again(self, guest: Visit) -> None:
+        give_portrait(guest)
+        abort_requests(guest)
+        heat = guest.page.get_by_role("button", name="Heat map")
+        heat.click()
+        guest.page.locator("#notice").get_by_text("The service does not answer.").wait_for()
+        guest.until("document.querySelector('[data-action=heat]').ariaPressed === 'false'")
+        assert guest.page.get_by_role("button", name="Copy JSON").is_enabled()
+        assert not guest.page.locator("#panel-warning").is_visible()
+        guest.page.unroute("**/v1/recognize*")
+        show_heat_map(guest)
+
+
+class TestSecondRequestOfAVideo:
+    def test_a_video_that_stops_early_can_be_tried_again(self, guest: Visit, video: Path) -> None:
+        row = {"frame": 0, "seconds": 0, "width": 640, "height": 360, "faces": []}
+        answer_videos(guest, **rows(row))
+        guest.give(video)
+        warning = guest.page.locator("#panel-warning")
+        warning.get_by_text("The service stopped before the video was finished.").wait_for()
+        guest.page.unroute("**/v1/recognize/video*")
+        warning.get_by_role("button", name="Try again").click()
+        done(guest)
+        guest.until("document.querySelector('#panel-warning').hidden")
+        assert guest.page.locator("#strip .thumb").get_attribute("data-status") == "done"

@@ -16,6 +16,7 @@ export class Panel {
   #body = find("#panel .panel-body");
   #rows = make("ul", { className: "faces" });
   #warning = find("#panel-warning");
+  #again = find("button", this.#warning);
   #note = find("#panel-note");
   /** @type {?Item} */
   #item = null;
@@ -26,6 +27,7 @@ export class Panel {
    */
   constructor(actions) {
     this.actions = actions;
+    this.#again.addEventListener("click", () => this.#item && actions.retry(this.#item));
   }
 
   /** @param {?Item} item @param {string[]} labels @param {boolean} explain */
@@ -40,7 +42,7 @@ export class Panel {
     if (item.lost) this.#drawProblem(item);
     else if (item.faces.length) this.#drawFaces(item, labels, explain);
     else this.#drawNothing(item);
-    this.#warn(item.lost ? null : item.problem);
+    this.#warn(item.lost ? null : item.problem, item.status === "failed");
     this.#note.hidden = !item.note || item.lost;
     this.#note.textContent = item.note;
   }
@@ -97,10 +99,18 @@ export class Panel {
     item.faces.forEach((face, i) => this.#fill(this.#rows.children[i], item, face, i, labels, explain));
   }
 
-  /** What went wrong beside what is there. @param {?import("./problem.js").Problem} problem */
-  #warn(problem) {
+  /**
+   * What went wrong beside what is there.
+   * @param {?import("./problem.js").Problem} problem
+   * @param {boolean} failed  whether it can be tried again
+   */
+  #warn(problem, failed) {
+    const held = this.#warning.contains(document.activeElement);
+    const sentence = find("p", this.#warning);
     this.#warning.hidden = !problem;
-    if (problem && this.#warning.textContent !== problem.text) this.#warning.textContent = problem.text;
+    this.#again.parentElement.hidden = !failed;
+    if (problem && sentence.textContent !== problem.text) sentence.textContent = problem.text;
+    if (held && !(problem && failed)) this.#title.focus({ preventScroll: true });
   }
 
   #row(item, face, index) {

@@ -31,6 +31,11 @@ export class Player {
     return this.session.item?.kind === "video" ? this.session.item : null;
   }
 
+  /** The selected video, once the element shows it: from the next drawing on. */
+  get #shown() {
+    return this.#item && this.video.src === this.#item.url ? this.#item : null;
+  }
+
   /** @param {?Item} item */
   draw(item) {
     this.#root.hidden = item?.kind !== "video" || item.lost;
@@ -52,7 +57,7 @@ export class Player {
   }
 
   #begin() {
-    const item = this.#item;
+    const item = this.#shown;
     if (!item) return;
     item.duration = Number.isFinite(this.video.duration) ? this.video.duration : 0;
     if (!item.size.width) item.size = { width: this.video.videoWidth, height: this.video.videoHeight };
@@ -73,15 +78,15 @@ export class Player {
   }
 
   #fail() {
-    const item = this.#item;
-    if (!item || !this.video.src) return;
+    const item = this.#shown;
+    if (!item) return;
     item.playable = false; // its rows and its course can still be seen
     this.session.changed();
   }
 
   #tick() {
-    const item = this.#item;
-    if (!item || !this.video.src || this.video.seeking) return;
+    const item = this.#shown;
+    if (!item || this.video.seeking || this.video.readyState < HTMLMediaElement.HAVE_METADATA) return;
     item.time = this.video.currentTime;
     this.session.changed();
   }

@@ -29,7 +29,7 @@ export class Recognizing {
     this.onTrouble = onTrouble;
   }
 
-  /** Has an item looked at, if its answer is not there or is one to another question. @param {Item} item */
+  /** Has an item looked at, if it was not yet or if the last request was another one. @param {Item} item */
   ensure(item) {
     if (item.kind === "camera" || !this.#isStale(item) || this.#queue.includes(item)) return;
     item.work?.abort();
@@ -41,8 +41,8 @@ export class Recognizing {
   #isStale(item) {
     if (item.status === "waiting") return true;
     const { options } = this.session;
-    const cold = options.explain && item.kind === "image" && !item.explained;
-    return item.question !== questionOf(item, options) || cold;
+    const cold = options.explain && item.kind === "image" && !item.asked.explain;
+    return item.asked.question !== questionOf(item, options) || cold;
   }
 
   #next() {
@@ -60,16 +60,15 @@ export class Recognizing {
     this.#running += 1;
     this.#videoRuns ||= isVideo;
     item.status = "working";
-    item.question = questionOf(item, options);
-    item.explained = options.explain;
+    const asked = (item.asked = { question: questionOf(item, options), explain: options.explain && !isVideo });
     item.problem = null;
     this.session.changed();
     try {
       const { signal } = work;
       await (isVideo ? this.#recognizeVideo(item, options, signal) : this.#recognizeImage(item, options, signal));
-      item.status = "done";
+      Object.assign(item, { status: "done", question: asked.question, explained: asked.explain });
     } catch (error) {
-      if (!isAbort(error)) this.#fail(item, options, Problem.from(error));
+      if (!isAbort(error)) this.#fail(item, asked, Problem.from(error));
     }
     if (isVideo) this.#videoRuns = false;
     this.#running -= 1;
@@ -78,12 +77,14 @@ export class Recognizing {
     this.#next();
   }
 
-  /** Where only the heat map cannot be had, the faces stay. */
-  #fail(item, options, problem) {
-    const known = options.explain && item.faces.length > 0;
+  /** Where only the heat map cannot be had, the faces stay, and it can be asked for again. */
+  #fail(item, asked, problem) {
+    const { question, explained } = item;
+    const known = asked.explain && asked.question === question && item.faces.length > 0;
     item.status = known ? "done" : "failed";
     item.problem = known ? null : problem;
     if (!known) return;
+    item.asked = { question, explain: explained };
     this.session.set({ explain: false });
     this.onTrouble(problem.of(item.name));
   }
@@ -118,6 +119,7 @@ export class Recognizing {
     const most = this.session.limits.max_video_bytes ?? Infinity;
     if (item.file.size > most) throw tooLong(item.file.size, most);
     item.series = new Series();
+    item.question = "";
     item.faces = [];
     item.chosen = null;
     for await (const row of this.service.recognizeVideo(item.file, item.name, options, signal)) {

@@ -30,6 +30,7 @@ export class Item {
   model = "";
   question = ""; // what its faces answer: label set, and how many frames
   explained = false; // whether they have heat maps
+  asked = { question: "", explain: false }; // of the last request, whatever came of it
   /** @type {?number} */
   chosen = 0; // index of a face in an image, track in a video
   live = false; // a webcam that runs
