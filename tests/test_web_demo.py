@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import mien
 from tests.builders.portraits import PORTRAIT
@@ -41,7 +43,38 @@ def onnxruntime_web() -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def browser() -> Iterator[Any]:
+    driver = pytest.importorskip("playwright.sync_api")
+    with driver.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser: Any, folder: Path, script: str = "") -> Iterator[Any]:
+    """The demo in this folder, after this script ran, as soon as it is ready."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    page = browser.new_page(viewport={"width": 1100, "height": 900})
+    page.add_init_script(script)
+    page.addresses, page.complaints = [], []
+    page.on("request", lambda request: page.addresses.append(request.url))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda message: page.complaints.append(message.text) if message.type == "error" else None,
+    )
+    page.goto(f"http://127.0.0.1:{server.server_port}/")
+    page.wait_for_selector("#file:not([disabled])", state="attached", timeout=60_000)
+    yield page
+    page.close()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The demo, set up with the commands of its README, with the addresses of its requests in `page.addresses`."""
     folder = tmp_path_factory.mktemp("demo") / "web"
     shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("node_modules", "*.onnx"))
@@ -52,25 +85,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     assert exported.returncode == 0, exported.stderr
     code = re.search(r'^python -c "(.*)"$', readme, re.MULTILINE)[1]
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
-    driver = pytest.importorskip("playwright.sync_api")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with driver.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1100, "height": 900})
-        page.addresses, page.complaints = [], []
-        page.on("request", lambda request: page.addresses.append(request.url))
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.on(
-            "console",
-            lambda message: page.complaints.append(message.text) if message.type == "error" else None,
-        )
-        page.goto(f"http://127.0.0.1:{server.server_port}/")
-        page.wait_for_selector("#file:not([disabled])", state="attached", timeout=60_000)
+    with opened(browser, folder) as page:
         yield page
-        browser.close()
-    server.shutdown()
-    server.server_close()
 
 
 def test_demo_source_contains_no_external_urls() -> None:
@@ -157,12 +173,12 @@ def test_a_face_can_be_selected_and_the_whole_image_used(page: Any) -> None:
     page.mouse.down()
     page.mouse.move(place["x"] + 370, place["y"] + 330)
     page.mouse.up()
-    page.wait_for_function("globalThis.results.length === 2")
+    page.wait_for_function("() => globalThis.results.length === 2")
     assert page.locator(".face").count() == 2
     page.check("#whole")
-    page.wait_for_function("globalThis.results.length === 1 && globalThis.results[0].box.x === 0")
+    page.wait_for_function("() => globalThis.results.length === 1 && globalThis.results[0].box.x === 0")
     page.uncheck("#whole")
-    page.wait_for_function("globalThis.results[0].box.x > 0")
+    page.wait_for_function("() => globalThis.results[0].box.x > 0")
 
 
 @pytest.mark.slow
@@ -176,3 +192,122 @@ def test_file_that_is_not_an_image_shows_an_error_and_makes_no_external_request(
     origin = page.url.rstrip("/")
     assert [url for url in page.addresses if not url.startswith((origin, "blob:", "data:"))] == []
     assert page.complaints == []
+
+
+HELD = """
+globalThis.held = new Map();
+globalThis.hold = (what) => new Promise((resume) => held.set(what, resume));
+const decode = globalThis.createImageBitmap;
+globalThis.createImageBitmap = async (image, ...options) => {
+  if (image.name) await hold(`decode ${image.name}`);
+  return decode(image, ...options);
+};
+"""
+"""Every step waits in `held` until a test resumes it."""
+DETECTOR = """
+async function detect({ width, height }) {
+  await hold(`detect ${width}`);
+  const box = { x: width / 4, y: height / 4, width: width / 2, height: height / 2 };
+  return [{ ...box, points: [[1, 1], [2, 1], [1.5, 1.5], [1, 2], [2, 2]].map(([x, y]) => ({ x, y })) }];
+}
+export const Detector = { open: async () => ({ detect }) };
+"""
+CLASSIFIER = """
+async function probabilities(crop) {
+  await hold(`classify ${Math.round(crop[24 * 48 + 24])}`);
+  return [0.25, 0.75];
+}
+const input = { width: 48, height: 48 };
+export const Classifier = { open: async () => ({ input, classNames: ["no", "yes"], probabilities }) };
+"""
+IMAGES = {"first": (320, 50), "last": (480, 200)}
+"""Width and gray value of two images."""
+
+
+class Steps:
+    """The demo with a detector and a classifier whose steps a test resumes one by one."""
+
+    def __init__(self, page: Any, folder: Path) -> None:
+        self.page, self.folder = page, folder
+
+    def give(self, name: str) -> None:
+        width, gray = IMAGES[name]
+        Image.new("L", (width, width), gray).save(self.folder / f"{name}.png")
+        self.page.set_input_files("#file", str(self.folder / f"{name}.png"))
+
+    def resume(self, *steps: str) -> None:
+        for step in steps:
+            self.page.wait_for_function("(step) => held.has(step)", arg=step)
+            self.page.evaluate("(step) => { held.get(step)(); held.delete(step); }", step)
+
+    def steps_of(self, name: str) -> list[str]:
+        width, gray = IMAGES[name]
+        return [f"decode {name}.png", f"detect {width}", f"classify {gray}"]
+
+    def drag(self) -> None:
+        """Select the middle of the image."""
+        box = self.page.locator("#image").bounding_box()
+        self.page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.3)
+        self.page.mouse.down()
+        self.page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.7)
+        self.page.mouse.up()
+
+    def expect(self, name: str, box: float) -> None:
+        """Exactly one face of this image is shown, now and later."""
+        self.page.wait_for_function("() => globalThis.results?.length === 1")
+        self.page.wait_for_timeout(200)
+        assert self.page.locator("#image").evaluate("(canvas) => canvas.width") == IMAGES[name][0]
+        assert self.page.evaluate("results.map(({ box }) => box.width)") == [box]
+        assert self.page.locator(".face").count() == 1
+        assert self.page.inner_text("#status").startswith("1 face in ")
+        assert self.page.complaints == []
+
+
+@pytest.fixture
+def steps(browser: Any, tmp_path: Path) -> Iterator[Steps]:
+    shutil.copytree(DEMO, tmp_path / "web", ignore=shutil.ignore_patterns("node_modules", "*.onnx"))
+    (tmp_path / "web" / "detector.js").write_text(DETECTOR)
+    (tmp_path / "web" / "classifier.js").write_text(CLASSIFIER)
+    with opened(browser, tmp_path / "web", HELD) as page:
+        yield Steps(page, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("done", [0, 1, 2], ids=["decode", "detect", "classify"])
+def test_an_image_that_takes_long_does_not_replace_one_that_was_opened_later(steps: Steps, done: int) -> None:
+    late = steps.steps_of("first")[done]
+    steps.give("first")
+    steps.resume(*steps.steps_of("first")[:done])
+    steps.page.wait_for_function("(step) => held.has(step)", arg=late)
+    steps.give("last")
+    steps.resume(*steps.steps_of("last"))
+    steps.expect("last", 240)
+    steps.resume(late)
+    steps.expect("last", 240)
+    assert steps.page.evaluate("held.size") == 0
+
+
+@pytest.mark.slow
+def test_a_selection_is_dropped_when_another_image_was_opened(steps: Steps) -> None:
+    steps.give("first")
+    steps.resume(*steps.steps_of("first"))
+    steps.expect("first", 160)
+    steps.drag()
+    steps.page.wait_for_function("() => held.has('classify 50')")
+    steps.give("last")
+    steps.resume(*steps.steps_of("last"))
+    steps.resume("classify 50")
+    steps.expect("last", 240)
+
+
+@pytest.mark.slow
+def test_the_center_square_replaces_a_detection_that_still_runs(steps: Steps) -> None:
+    steps.give("first")
+    steps.resume("decode first.png")
+    steps.page.wait_for_function("() => held.has('detect 320')")
+    steps.page.check("#whole")
+    steps.resume("classify 50")
+    steps.expect("first", 320)
+    steps.resume("detect 320")
+    steps.expect("first", 320)
+    assert steps.page.evaluate("held.size") == 0

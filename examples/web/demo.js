@@ -18,6 +18,8 @@ const canvas = element("image");
 const context = canvas.getContext("2d");
 let classifier, detector, bitmap, gray;
 let faces = []; // { box, crop, probabilities }
+let openings = 0; // of images
+let turn = 0; // of recognitions; an image or answer that arrives after a later one began is dropped
 
 function say(text, isError = false) {
   element("status").textContent = text;
@@ -36,13 +38,15 @@ async function start() {
 
 async function open(file) {
   if (!file || !classifier) return;
+  const opening = (openings += 1);
   say(`Recognizing ${file.name}…`);
-  try {
-    bitmap = await decode(file);
-  } catch {
+  const image = await decode(file).catch(() => null);
+  if (opening !== openings) return;
+  if (!image) {
     say(`${file.name} is not an image that this browser can read.`, true);
     return;
   }
+  bitmap = image;
   gray = toGray(bitmap);
   canvas.width = bitmap.width;
   canvas.height = bitmap.height;
@@ -59,28 +63,34 @@ async function decode(file) {
 }
 
 async function recognize() {
+  const current = (turn += 1);
   const started = performance.now();
-  const size = classifier.input.width;
+  const { width, height } = bitmap;
   faces = [];
-  if (element("whole").checked) {
-    await add({ x: 0, y: 0, width: bitmap.width, height: bitmap.height }, cropSquare);
-  } else {
-    for (const face of await detector.detect(bitmap)) await add(face, cropFace);
+  const whole = element("whole").checked;
+  const boxes = whole ? [{ x: 0, y: 0, width, height }] : await detector.detect(bitmap);
+  for (const box of boxes) {
+    if (!(await add(box, whole ? cropSquare : cropFace, current))) return;
   }
+  if (current !== turn) return;
   const seconds = ((performance.now() - started) / 1000).toFixed(2);
   const count = `${faces.length} face${faces.length === 1 ? "" : "s"} in ${seconds} s.`;
   say(faces.length ? count : "No face found. Drag over a face to select it, or use the center square.");
   show();
+}
 
-  async function add(box, crop) {
-    const pixels = crop(gray, box, size);
-    faces.push({ box, crop: pixels, probabilities: await classifier.probabilities(pixels) });
-  }
+/** Classifies a face and lists it, and says whether its image is still the current one. */
+async function add(box, cropOf, current) {
+  if (current !== turn) return false;
+  const crop = cropOf(gray, box, classifier.input.width);
+  const probabilities = await classifier.probabilities(crop);
+  if (current !== turn) return false;
+  faces.push({ box, crop, probabilities });
+  return true;
 }
 
 async function select(box) {
-  const crop = cropSquare(gray, box, classifier.input.width);
-  faces.push({ box, crop, probabilities: await classifier.probabilities(crop) });
+  if (!(await add(box, cropSquare, turn))) return;
   say(`${faces.length} face${faces.length === 1 ? "" : "s"}, the last one selected by you.`);
   show();
 }
