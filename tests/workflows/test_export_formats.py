@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError, MienError, ModelError
+from mien.training.run_folder import OWN_FILES
 from mien.workflows import export_other, export_tfjs
 from mien.workflows.export_formats import (
     CARD_FILE,
@@ -57,6 +58,11 @@ def test_file_suffix_must_match_the_format(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="expected the name of a folder, without an ending"):
         find_format("tfjs", tmp_path / "model.json")
     assert find_format("coreml", tmp_path / "m.mlpackage") == "coreml"
+
+
+def test_formats_of_a_training_are_those_that_it_writes_into_its_run_folder() -> None:
+    own = {name for name, one in FORMATS.items() if one.is_of_training}
+    assert own == {name for name, one in FORMATS.items() if one.file in OWN_FILES} == {"onnx", "h5"}
 
 
 def test_foreign_folder_is_not_written_to_without_force(tmp_path: Path) -> None:

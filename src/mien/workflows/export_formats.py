@@ -24,6 +24,7 @@ class Format:
         needs_network: whether it can only be exported from a Keras network, not from an ONNX file.
         is_folder: whether it is a folder.
         is_foreign: whether it is for another runtime; its predictions are then compared with those of the original.
+        is_of_training: whether a training writes it, so that an export may replace it in a run folder.
     """
 
     file: str
@@ -31,12 +32,13 @@ class Format:
     needs_network: bool = True
     is_folder: bool = False
     is_foreign: bool = False
+    is_of_training: bool = False
 
 
 FORMATS = {
-    "onnx": Format("model.onnx", ".onnx", needs_network=False),
+    "onnx": Format("model.onnx", ".onnx", needs_network=False, is_of_training=True),
     "int8": Format("model.int8.onnx", ".int8.onnx", needs_network=False),
-    "h5": Format("facial_emotions_model.h5", ".h5"),
+    "h5": Format("facial_emotions_model.h5", ".h5", is_of_training=True),
     "keras": Format("model.keras", ".keras"),
     "tflite": Format("model.tflite", ".tflite", is_foreign=True),
     "tflite-int8": Format("model.int8.tflite", ".int8.tflite", is_foreign=True),

@@ -131,8 +131,6 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
         ModelError: If the model cannot be opened or cannot be converted to that format.
         DataError: If there is a file of that name that mien did not write, and `force` is not set.
     """
-    from mien.training.run_folder import OWN_FILES
-
     options = replace(options, format=find_format(options.format, options.out))
     opening = options.model
     if options.logits and not is_onnx(model):
@@ -147,9 +145,10 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
     target = options.out or default_path(loaded, options.format)
     if target.exists() and loaded.path.exists() and target.samefile(loaded.path):
         raise ModelError(f"{target}: this is the model itself. Choose another file with `out`.")
-    own = target.parent == loaded.folder and target.name in OWN_FILES  # written by the training
+    chosen = FORMATS[options.format]
+    own = chosen.is_of_training and target.parent == loaded.folder and target.name == chosen.file
     with guarding(REMEDY, folder=target.parent, force=options.force or own) as guard:
-        if FORMATS[options.format].is_folder:
+        if chosen.is_folder:
             require_folder_of_ours(target, force=options.force)
         else:
             guard.check(target)
