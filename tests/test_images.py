@@ -929,7 +929,7 @@ TEXT = base64.b64encode(by_opencv(".jpg", RNG.integers(0, 256, (300, 300, 3), dt
         (iter([draw()]), r"or several to recognizer\.predict_batch\(images\)"),
         ({"image": draw()}, "Pass the image that it contains"),
         ([[1, 2], [3, 4]], r"numpy\.array\(rows, 'uint8'\)"),
-        (0, r"mien\.watch\(recognizer, number\)"),
+        (0, r"mien\.watch\(number, recognizer\)"),
         (cv2.VideoCapture(), r"ok, frame = capture\.read\(\)"),
         (io.StringIO("text"), r"expected bytes, got str\. Open the file with mode 'rb'"),
         (np.frombuffer(by_opencv(".png", draw()), np.uint8), r"array\.tobytes\(\)"),
@@ -951,7 +951,7 @@ def test_the_error_for_a_video_names_watch(tmp_path: Path, start: bytes) -> None
     path = tmp_path / "clip.mp4"
     path.write_bytes(start + bytes(2000))
     with pytest.raises(
-        DataError, match=r"clip\.mp4: .*got a video\. Process it with mien\.watch\(recognizer, path\)"
+        DataError, match=r"clip\.mp4: .*got a video\. Process it with mien\.watch\(path, recognizer\)"
     ):
         read_image(path)
 

@@ -219,6 +219,14 @@ def is_capture_read(source: Any) -> bool:
     return isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], bool)
 
 
+def _is_table(source: Any) -> bool:
+    return hasattr(type(source), "columns")
+
+
+def _is_column(source: Any) -> bool:
+    return hasattr(type(source), "to_list")  # a Series of pandas or polars
+
+
 def _is_several(source: Any) -> bool:
     if isinstance(source, list | tuple):
         first = source[0] if source else ""
@@ -231,9 +239,11 @@ _REMEDIES: tuple[tuple[Callable[[Any], bool], str], ...] = (
     (_is_capture, "Pass one of its frames in RGB: ok, frame = capture.read(); then frame[..., ::-1]."),
     (is_capture_read, "Pass the second item of capture.read() in RGB: frame[..., ::-1]."),
     (lambda it: isinstance(it, Mapping), "Pass the image that it contains."),
+    (_is_table, 'Pass the images of one of its columns: recognizer.predict_batch(table["path"]).'),
+    (_is_column, "Pass one image at a time, or several to recognizer.predict_batch(images)."),
     (_is_several, "Pass one image at a time, or several to recognizer.predict_batch(images)."),
     (lambda it: isinstance(it, list | tuple), "Convert it to an array: numpy.array(rows, 'uint8')."),
-    (lambda it: type(it) is int, "Watch a webcam with mien.watch(recognizer, number)."),
+    (lambda it: type(it) is int, "Watch a webcam with mien.watch(number, recognizer)."),
     (lambda it: type(getattr(it, "image", None)).__name__ == "ndarray", "Pass its attribute image."),
     (lambda it: isinstance(getattr(it, "content", None), bytes), "Pass its attribute content."),
     (lambda it: hasattr(it, "__array__"), "Convert it to an array: numpy.asarray(image)."),

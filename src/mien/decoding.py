@@ -57,7 +57,7 @@ _OTHER_FORMATS = {
     rb"FUJIFILMCCD-RAW|.{4}ftypcrx|FOVb": "a camera raw file. Export it as JPEG",
     rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51|\0\0\0\x0cJXL |\xff\x0a": "JPEG 2000 or JPEG XL. Save it as JPEG or PNG",
     rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba|FLV|G.{187}G|0&\xb2u|OggS": (
-        "a video. Process it with mien.watch(recognizer, path)"
+        "a video. Process it with mien.watch(path, recognizer)"
     ),
     rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!": "an archive. Unpack it",
     rb"\s*data:": "a data URI. Decode the part after the comma: base64.b64decode(uri.partition(b',')[2])",

@@ -119,8 +119,12 @@ def test_a_table_is_not_a_batch_and_its_column_is(package: str, tmp_path: Path) 
         DataError, match=r"got a table \((DataFrame|Table)\)\. Pass one of its columns: predict_batch"
     ):
         recognizer.predict_batch(table)
+    with pytest.raises(DataError, match=r"got (DataFrame|Table)\. Pass the images of one of its columns: "):
+        recognizer(table)
     column = table["path"].to_pylist() if package == "pyarrow" else table["path"]
     assert len(recognizer.predict_batch(column)) == 1
+    with pytest.raises(DataError, match=r"or several to recognizer\.predict_batch\(images\)"):
+        recognizer(column)
 
 
 def test_predict_batch_accepts_any_iterable_of_images() -> None:
@@ -473,7 +477,7 @@ def test_error_for_a_video_or_several_images_names_the_right_function(tmp_path: 
     recognizer = Recognizer(Brightness(), detector=Corners())
     video = write_video(tmp_path / "video.mp4")
     with pytest.raises(
-        DataError, match=r"video\.mp4: .*got a video\. Process it with mien\.watch\(recognizer, path\)"
+        DataError, match=r"video\.mp4: .*got a video\. Process it with mien\.watch\(path, recognizer\)"
     ):
         recognizer(video)
     for several in ([image(1, 9)], (image(1, 9),), np.stack([image(1, 9)]), iter([image(1, 9)])):
