@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mien.files import remove_leftovers, replacing, write_text
+from mien.errors import DataError
+from mien.files import new_folder, path_on_disk, remove_leftovers, replacing, url_in, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -29,6 +30,31 @@ def test_temporary_file_keeps_the_suffix_and_result_is_readable_by_others(tmp_pa
         assert aside.suffix == ".keras"
         aside.write_bytes(b"x")
     assert (tmp_path / "best.keras").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    "given", ["s3://faces/a.csv", Path("s3://faces/a.csv"), "S3:/faces/a.csv", "file:///a.csv"]
+)
+def test_a_url_is_not_written_to_a_folder_of_that_name(
+    given: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    expected = (
+        r"^(s3://faces/|S3://faces/|file://)a\.csv: expected a path on this machine to write to, got a URL\."
+    )
+    with pytest.raises(DataError, match=expected):
+        write_text(given, "text")
+    with pytest.raises(DataError, match=expected), new_folder(Path(given)):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_paths_with_colons_are_not_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in ("C:/faces/a.csv", "12:30/a.csv", "a/s3:/b.csv", "s3:a.csv", str(tmp_path / "s3:" / "b.csv")):
+        assert url_in(path) is None, path
+    Path("s3:").mkdir()
+    assert path_on_disk(Path("s3:/a.csv")) == Path("s3:", "a.csv")
 
 
 _KILLED = []

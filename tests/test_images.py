@@ -966,7 +966,9 @@ def test_array_subclasses_are_read_as_plain_arrays() -> None:
         np.testing.assert_array_equal(image, draw())
 
 
-@pytest.mark.parametrize("path", [None, 5, "", b"a.png", "https://example.org/a.png", "file:///a.png"])
+@pytest.mark.parametrize(
+    "path", [None, 5, "", b"a.png", "https://a.org/a.png", Path("s3://b/a.png"), "file:///a.png"]
+)
 def test_write_image_rejects_values_that_are_not_paths(
     path: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,14 +27,49 @@ if TYPE_CHECKING:
 _PARTIAL = re.compile(r"\.mien-partial-([0-9a-f]{16})-([0-9a-f]{16})(\.[^.]*)?")
 """Names of temporary files: a random number and a checksum of it, so that no other program's file matches."""
 
+_URL = re.compile(r"([a-z][a-z0-9+.-]+:)/+", re.IGNORECASE)
+"""The start of a URL, also after `Path` has removed one of its slashes; a drive of Windows has one letter."""
+
 _LONGEST_SUFFIX = 32
 _UMASK = os.umask(0)  # reading it requires setting it: done once at import, before threads start
 os.umask(_UMASK)
 
 
+def url_in(path: str | Path) -> str | None:
+    """Return the URL that a path was made from, or `None` for other paths.
+
+    `Path` changes `s3://faces/a.csv` to `s3:/faces/a.csv`, which leads to a folder named `s3:`. If there is such a
+    folder, it is not a URL.
+
+    >>> url_in(Path("s3://faces/a.csv")), url_in("C:/faces/a.csv")
+    ('s3://faces/a.csv', None)
+    """
+    found = _URL.match(str(path))
+    if found is None or ("://" not in str(path) and Path(found[1]).is_dir()):
+        return None
+    return f"{found[1]}//{str(path)[found.end() :]}"
+
+
+def path_on_disk(path: str | Path) -> Path:
+    """Return the path of a file or folder to write.
+
+    Raises:
+        DataError: If it is a URL.
+    """
+    if url := url_in(path):
+        raise DataError.from_parts(
+            quoted_path(url),
+            expected="a path on this machine to write to",
+            received="a URL",
+            remedy="Give a path here, and copy the result there afterwards.",
+        )
+    return Path(path)
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[None]:
     """Create a folder; if the block fails, remove it and the parents that were created, unless they contain files."""
+    path_on_disk(path)
     made = [place for place in (path, *path.parents) if not place.exists()]
     path.mkdir(parents=True, exist_ok=True)
     try:
@@ -63,12 +98,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
         The path of the temporary file.
 
     Raises:
-        DataError: If `path` is a folder or a device, or a guard forbids replacing the file.
+        DataError: If `path` is a URL, a folder or a device, or a guard forbids replacing the file.
         OSError: If the file cannot be written; its `filename` is `path`.
     """
-    path = Path(path)
+    path = path_on_disk(path)
     guard = guard_of(path)
-    _require_file(path)
+    require_file(path)
     if guard:
         guard.check(path)
     aside = partial_path(path)
@@ -91,8 +126,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
-def _require_file(path: Path) -> None:
-    """Raise an error for a folder, or a device such as /dev/null, which must not be replaced."""
+def require_file(path: Path) -> None:
+    """Raise an error for a folder, or a device such as /dev/null, which must not be replaced.
+
+    Raises:
+        DataError: If it is one of these.
+    """
     if path.exists() and not path.is_file():
         raise DataError.from_parts(
             quoted_path(str(path)),

@@ -27,7 +27,7 @@ from mien.byte_sources import reason
 from mien.decoding import open_image
 from mien.errors import DataError
 from mien.exif import orientation_of, turn_upright
-from mien.files import write_bytes
+from mien.files import url_in, write_bytes
 from mien.quoting import quoted, quoted_path
 from mien.rgb import array_to_rgb, to_rgb
 
@@ -182,12 +182,12 @@ def path_to_write(path: Any, what: str) -> Path:
         what: what will be written, for error messages, such as "an image".
 
     Raises:
-        DataError: If it is not a path.
+        DataError: If it is not a path, or a URL.
     """
     if isinstance(path, str | os.PathLike):
         with suppress(Exception):  # foreign path-like objects can raise anything
             text = os.fsdecode(path)
-            if text and "://" not in text:
+            if text and url_in(text) is None:
                 return Path(text)
     raise DataError.from_parts(expected=f"the path of {what} to write", received=quoted(path))
 

@@ -169,6 +169,33 @@ def test_an_option_with_an_empty_value_is_refused(
     assert os.listdir() == ["a.png"]  # noqa: PTH208
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "a.png", "--save", "s3://faces/out"],
+        ["predict", "a.png", "--csv", "s3://faces/a.csv"],
+        ["evaluate", "small", "--data", "synthetic:70", "--out", "s3://faces/out"],
+        ["evaluate", "small", "--data", "synthetic:70", "--detect", "--keep-crops", "s3://faces/out"],
+        ["export", "small", "--format", "onnx", "--out", "s3://faces/a.onnx"],
+        ["data", "check", "synthetic:70", "--out", "s3://faces/out"],
+        ["data", "draw", "s3://faces/a.csv"],
+        ["data", "fetch", "--to", "s3://faces/out"],
+        ["pull", "hf://me/faces", "--out", "s3://faces/out"],
+    ],
+)
+def test_a_url_to_write_to_is_refused_before_any_work(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gray("a.png", 100)
+    assert run(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("mien: s3://faces/")
+    assert "expected a path on this machine to write to, got a URL" in printed.err
+    assert os.listdir() == ["a.png"]  # noqa: PTH208
+
+
 @pytest.mark.slow
 def test_evaluate_and_export_keep_files_that_mien_did_not_write(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

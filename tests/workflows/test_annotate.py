@@ -69,6 +69,26 @@ def test_draw_faces_returns_and_saves_a_new_image(tmp_path: Path) -> None:
     assert (tmp_path / "mine.png").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_names_that_cannot_be_files_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder.jpg").mkdir()
+    frames, recognizer = make_frames(), Fixed()
+    for name, sentence in (
+        ("folder.jpg", "expected the path of a file to write, got a folder"),
+        ("s3://faces/a.png", r"^s3://faces/a\.png: expected a path on this machine to write to, got a URL"),
+    ):
+        with pytest.raises(DataError, match=sentence):
+            mien.draw_faces(frames[0].image, recognizer=recognizer, out=name, force=force)
+        with pytest.raises(DataError, match=sentence):
+            mien.watch(frames, recognizer, save=name, force=force)
+        with pytest.raises(DataError, match=sentence):
+            mien.watch(frames, recognizer, chart=Path(name), force=force)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.jpg"]
+
+
 def test_watch_accepts_video_and_recognizer_in_either_order(tmp_path: Path) -> None:
     frames, recognizer = make_frames(), Fixed()
     for pairs in (mien.watch(frames, recognizer), mien.watch(recognizer, frames, smoothing_seconds=0)):

@@ -38,6 +38,14 @@ def planned(data: Any, out: Path, **options: Any) -> Plan:
     return make_plan(data, TrainOptions.of(None, out=out, **options))
 
 
+def test_a_url_as_a_folder_to_write_is_refused_before_data_are_read(tmp_path: Path) -> None:
+    for options in ({"out": "s3://runs/mine"}, {"out": tmp_path, "augmentation_cache": "s3://runs/mine"}):
+        with pytest.raises(
+            DataError, match=r"^s3://runs/mine: expected a path on this machine to write to, got a URL"
+        ):
+            planned(tmp_path / "nothing-there.csv", **options)
+
+
 def read(plan: Plan) -> Dataset:
     return load_data(plan.data, plan.reading, SilentReporter())
 

@@ -25,6 +25,7 @@ from mien.cli.shared_options import (
     VotesOption,
     load_data,
 )
+from mien.files import path_on_disk
 from mien.ownership import free_name, guarding
 from mien.wording import counted
 
@@ -100,7 +101,7 @@ def check(
             f"The votes are counted with the labels {FERPLUS.name} only. Add --label-set {FERPLUS.name}."
         )
     name = Path(path.partition(":")[0]).resolve().stem
-    folder = out_folder or Path()
+    folder = path_on_disk(out_folder or Path())
     figure = folder / f"{name}-counts.png" if plot and (out_folder or not json) else None
     with guarding(folder=folder, force=force) as guard:
         if figure and not force:
@@ -178,6 +179,7 @@ def draw(
     from mien.data.synthetic.drawn_faces import synthetic_dataset, write_csv
     from mien.errors import DataError
 
+    path_on_disk(target)
     if target.suffix.lower() != ".csv":
         raise DataError(
             f"{target}: expected a file name that ends in .csv, such as {target.with_suffix('.csv')}."
@@ -207,7 +209,7 @@ def fetch(
     """
     from mien.data.kaggle import fetch as get
 
-    path = get(to, say=out.print)
+    path = get(to and path_on_disk(to), say=out.print)
     out.print(f"FER2013 is at {path}. Train on it with: mien train --data {path}")
 
 

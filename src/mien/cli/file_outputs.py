@@ -10,6 +10,7 @@ from mien.cli.console import err
 from mien.cli.prediction_output import Output, shown
 from mien.cli.sources import STDIN
 from mien.errors import DataError, MissingExtra
+from mien.files import path_on_disk
 from mien.ownership import guarding
 from mien.wording import counted
 from mien.workflows.annotate import annotated_image
@@ -129,7 +130,7 @@ class RowsOutput(Output):
     ) -> None:
         from mien.recognition.export_rows import RowWriter
 
-        _require_folder(path.parent, "--csv")
+        _require_folder(path_on_disk(path).parent, "--csv")
         self._writer = RowWriter(path, labels, excel_safe=excel_safe)
         self._path, self._rows, self._any_read = path, 0, False
         with guarding("Give another name to --csv, or replace the file with --force.", force=force):
@@ -161,8 +162,9 @@ def _require_folder(folder: Path, option: str) -> None:
     """Check, before any work is done, that a folder exists or can be created.
 
     Raises:
-        DataError: If it or a parent is a file.
+        DataError: If it or a parent is a file, or it is a URL.
     """
+    path_on_disk(folder)
     there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if there.exists() and not there.is_dir():
         raise DataError(f"{there}: expected a folder, got a file. Choose another path with {option}.")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError, ModelError
+from mien.files import path_on_disk, require_file
 from mien.ownership import guarding
 from mien.quoting import printable, quoted_path
 
@@ -175,9 +176,10 @@ def watch(
 
 
 def _check_names(*paths: str | Path | None, force: bool) -> None:
-    """Check, before any work is done, that no file of the user would be replaced."""
+    """Check, before any work is done, that files can have these names and no file of the user would be replaced."""
     for path in paths:
         if path is not None:
+            require_file(path_on_disk(path))
             with _written_to(Path(path), force=force):
                 pass
 

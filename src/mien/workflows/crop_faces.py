@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError, MienError
+from mien.files import path_on_disk
 from mien.images import read_image, write_image
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def require_crop_folder(options: DataOptions) -> None:
     """
     if options.keep_crops is None:
         return
-    keep = Path(options.keep_crops)
+    keep = path_on_disk(options.keep_crops)
     if not options.detect:
         raise DataError(
             f"Expected `detect` with `keep_crops`: without it, no faces are cropped that {str(keep)[-80:]} could hold."

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.files import path_on_disk
 from mien.workflows.crop_faces import require_crop_folder, save_crops
 from mien.workflows.evaluation_classes import (
     CommonClasses,
@@ -180,6 +181,8 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
     from mien.evaluation.scoring import evaluate as score
     from mien.evaluation.split_names import find_split
 
+    if options.out:
+        path_on_disk(options.out)
     given = None if options.split is None else find_split(options.split)
     require_crop_folder(options.data)
     loaded, dataset = open_and_read(model, data, options, reporter)

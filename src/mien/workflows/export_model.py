@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
+from mien.files import path_on_disk
 from mien.ownership import guarding
 from mien.workflows.calibration_data import read_for_calibration
 from mien.workflows.export_formats import (
@@ -129,8 +130,11 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
 
     Raises:
         ModelError: If the model cannot be opened or cannot be converted to that format.
-        DataError: If there is a file of that name that mien did not write, and `force` is not set.
+        DataError: If the output is a URL, or there is a file of that name that mien did not write and `force` is not
+            set.
     """
+    if options.out:
+        path_on_disk(options.out)
     options = replace(options, format=find_format(options.format, options.out))
     opening = options.model
     if options.logits and not is_onnx(model):

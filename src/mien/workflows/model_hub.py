@@ -123,12 +123,12 @@ def pull(address: str, out: str | Path | None = None, *, force: bool = False) ->
         DataError: If there is a file of that name that mien did not write, and `force` is not set.
         MissingExtra: If huggingface_hub is not installed.
     """
-    from mien.files import write_bytes
+    from mien.files import path_on_disk, write_bytes
     from mien.recognition.onnx_card import read_card
 
     place = parse_address(address)
+    folder = path_on_disk(out) if out is not None else Path(place.repository.split("/")[1])
     hub = _hub()
-    folder = Path(out) if out is not None else Path(place.repository.split("/")[1])
     with tempfile.TemporaryDirectory() as cache, _explained(address, "download from"), _quiet(hub):
         _require_reachable(hub, hub.hf_hub_url(place.repository, MODEL, revision=place.revision))
         found = {}

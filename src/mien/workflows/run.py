@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
+from mien.files import path_on_disk
 from mien.wording import counted
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class Run:
 
     def copy(self, folder: str | Path) -> Path:
         """Copy the run folder to a new folder; return its path."""
-        return Path(shutil.copytree(self.folder, folder))
+        return Path(shutil.copytree(self.folder, path_on_disk(folder)))
 
     def __repr__(self) -> str:
         best = self._best

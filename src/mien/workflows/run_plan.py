@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mien.data.places import name_of_place
 from mien.data.reading_options import read_options
 from mien.errors import DataError, ModelError
+from mien.files import path_on_disk
 from mien.labels import CUSTOM, FER2013, LabelSet
 from mien.workflows.export_model import check_license
 from mien.workflows.load_data import is_dataset, is_synthetic
@@ -76,10 +77,14 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
 
     Raises:
         ModelError: If there is nothing to resume, or an option is invalid.
+        DataError: If the run folder or the augmentation cache is a URL.
     """
     from mien.training.builtin_recipes import find_recipe
     from mien.training.run_config import RunConfig
 
+    for place in (options.out, options.augmentation_cache):
+        if place:
+            path_on_disk(place)
     license_ = None if options.license is None else check_license(options.license)
     folder, begun = _find_run(data, options)
     recipe = options.choose_recipe(begun.recipe if begun else None)
