@@ -40,7 +40,7 @@ def test_a_url_is_not_written_to_a_folder_of_that_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     expected = (
-        r"^(s3://faces/|S3://faces/|file://)a\.csv: expected a path on this machine to write to, got a URL\."
+        r"^(s3://faces/|S3://faces/|file:///)a\.csv: expected a path on this machine to write to, got a URL\."
     )
     with pytest.raises(DataError, match=expected):
         write_text(given, "text")

@@ -141,7 +141,7 @@ def _cannot_open(path: str, error: Exception, is_image: Callable[[bytes], bool])
             expected="an image",
             received=f"a file that cannot be opened ({reason(error)})",
         )
-    remedy = _path_remedy(path)
+    remedy = path_remedy(path)
     return DataError(
         f"{name}: expected an image, but there is no such file. {remedy}",
         expected="an image",
@@ -150,10 +150,13 @@ def _cannot_open(path: str, error: Exception, is_image: Callable[[bytes], bool])
     )
 
 
-def _path_remedy(path: str) -> str:
+def path_remedy(path: str) -> str:
+    """Return what to do about a path that does not exist."""
     if path.lower().startswith("file:"):
         plain = unquote(re.sub("^file:(//[^/]*)?", "", path, flags=re.IGNORECASE))
         return f"Give the path without file: {quoted_path(plain)}"
+    if re.match("(rts?p|rtsps|rtmps?|srt|udp|mms)://", path, flags=re.IGNORECASE):
+        return "Record a part of the stream to a file first: nothing is fetched from the network."
     if "://" in path:
         return "Download it first: nothing is fetched from the network."
     if path.startswith("~"):

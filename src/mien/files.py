@@ -47,7 +47,8 @@ def url_in(path: str | Path) -> str | None:
     found = _URL.match(str(path))
     if found is None or ("://" not in str(path) and Path(found[1]).is_dir()):
         return None
-    return f"{found[1]}//{str(path)[found.end() :]}"
+    slashes = "///" if found[1].lower() == "file:" else "//"
+    return f"{found[1]}{slashes}{str(path)[found.end() :]}"
 
 
 def path_on_disk(path: str | Path) -> Path:

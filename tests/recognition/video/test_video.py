@@ -19,6 +19,7 @@ import pytest
 import mien
 from mien.cli import run
 from mien.errors import DataError, MissingExtra
+from mien.images import write_image
 from mien.recognition.faces import Box, Expression, Face
 from mien.recognition.video import Frame, VideoInfo, VideoWriter, probe, read_frames, timestamps, watch
 from mien.recognition.video import frames as frames_module
@@ -322,8 +323,8 @@ class TestRefusals:
         cut = make_video(tmp_path / "cut.mp4")
         cut.write_bytes(cut.read_bytes()[:-600])
         for path, message in [
-            (tmp_path / "gone.mp4", "No such file"),
-            (tmp_path, "a folder or a device"),
+            (tmp_path / "gone.mp4", r"there is no such file\. Check the path\.$"),
+            (tmp_path, r"got a folder\. Give the path of a video in it"),
             (
                 make_sound(tmp_path / "sound.mp4"),
                 r"without frames that FFmpeg can decode\. It may contain only sound",
@@ -333,6 +334,30 @@ class TestRefusals:
         ]:
             with pytest.raises(DataError, match=message):
                 read_frames(path)
+
+    @pytest.mark.parametrize(
+        ("path", "message"),
+        [
+            (
+                "rtsp://camera/1",
+                r"^rtsp://camera/1: .*there is no such file\. Record a part of the stream to a file",
+            ),
+            ("https://example.org/a.mp4", r"^https://example\.org/a\.mp4: .*Download it first"),
+            ("file:///home/me/a%20b.mp4", r"Give the path without file: /home/me/a b\.mp4$"),
+            ("~/a.mp4", r"os\.path\.expanduser\(path\): .*[^~]/a\.mp4$"),
+            ("*.mp4", r"list them with glob\.glob\(pattern\)"),
+        ],
+    )
+    def test_the_error_for_another_path_says_what_to_pass_instead(self, path: str, message: str) -> None:
+        with pytest.raises(DataError, match=message):
+            read_frames(path)
+
+    def test_an_image_is_not_a_video(self, tmp_path: Path) -> None:
+        path = write_image(tmp_path / "photo.jpg", np.zeros((60, 80, 3), np.uint8))
+        with pytest.raises(DataError, match=r"photo\.jpg: expected a video, got an image\.$"):
+            read_frames(path)
+        with path.open("rb") as file, pytest.raises(DataError, match="expected a video, got an image"):
+            read_frames(file)
 
     def test_a_file_name_that_is_not_valid_text_is_rejected(self, tmp_path: Path) -> None:
         name = b"caf\xe9.mp4".decode(errors="surrogateescape")
@@ -364,6 +389,7 @@ class TestRefusals:
         program = f"""
 import os
 from mien.errors import DataError
+from mien.images import write_image
 from mien.recognition.video import read_frames
 for source in (77, {str(noise)!r}, {str(damaged)!r}):
     try:

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import cv2
 
+from mien.byte_sources import HEAD_BYTES, path_remedy
+from mien.decoding import is_image
 from mien.errors import DataError
+from mien.files import url_in
 from mien.quoting import quoted_path
 from mien.recognition.video.av_capture import CODINGS, AvCapture, coding_of, first_frame_matrix
 from mien.recognition.video.container_limits import check_container
@@ -207,16 +210,26 @@ def _refuse_other_files(path: Path) -> None:
             remedy="Rename it.",
         )
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise DataError.from_parts(str(path), expected="a video", received="a folder or a device")
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise DataError.from_parts(
+                str(path),
+                expected="a video",
+                received="a folder",
+                remedy="Give the path of a video in it.",
+            )
+        if not stat.S_ISREG(mode):
+            raise DataError.from_parts(str(path), expected="a video", received="a pipe or a device")
         with path.open("rb") as file:
             beginning = file.read(_BEGINNING)
     except (FileNotFoundError, NotADirectoryError) as error:
+        name = url_in(path) or str(path)
+        remedy = path_remedy(name)
         raise DataError(
-            f"{path}: expected a video, but there is no such file ({error.strerror}). Check the path.",
+            f"{quoted_path(name)}: expected a video, but there is no such file. {remedy}",
             expected="a video",
             received="a path without a file",
-            remedy="Check the path.",
+            remedy=remedy,
         ) from error
     except OSError as error:
         raise _cannot_read(path, error) from error
@@ -252,6 +265,9 @@ def _unreadable(name: str, file: BinaryIO | SteadyFile) -> DataError:
         )
     if find_fault(file) == "cut off":
         return DataError.from_parts(name, expected="a video", received=f"one that is cut off, {interrupted}")
+    file.seek(0)
+    if is_image(file.read(HEAD_BYTES)):
+        return DataError.from_parts(name, expected="a video", received="an image")
     return DataError.from_parts(
         name,
         expected="a video",
