@@ -46,6 +46,24 @@ def test_patterns_files_webcam_and_standard_input_are_recognized(
     ]  # fmt: skip
 
 
+def test_a_home_folder_that_the_shell_did_not_expand_is_shown_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    touch(Path("a.png"))
+    for name in ("a.png", "*.png", "a.mp4"):
+        (found,) = find_sources([f"~/{name}"])
+        assert found.error is not None
+        assert found.error.startswith(
+            f"~/{name}: expected an image, a video or a folder, but there is no such file."
+        )
+        assert found.error.endswith(f"write {tmp_path}/{name}"[-60:])
+    touch(Path("~", "a.png"), Path("~a.png"))
+    assert [one.error for one in find_sources(["~/a.png", "~a.png"])] == [None, None]
+
+
 def test_a_file_named_as_a_number_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     touch(Path("0"))

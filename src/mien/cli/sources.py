@@ -116,7 +116,7 @@ def _expand(argument: str, copies: EarlierCopies, passed_over: PassedOver) -> It
 
 
 def _refuse_other_than_paths(argument: str) -> None:
-    """Refuse URLs, base64 text and empty arguments.
+    """Refuse URLs, base64 text, paths that begin with ~, and empty arguments.
 
     Raises:
         DataError: If the argument is one of these.
@@ -127,6 +127,12 @@ def _refuse_other_than_paths(argument: str) -> None:
         raise DataError(
             f"{quoted_path(argument)}: expected a file or folder on this machine, got a URL. "
             f"{_REMEDIES[_SCHEMES.get(found[1].lower(), '')]}"
+        )
+    whole = os.path.expanduser(argument)  # noqa: PTH111 - accepts any form of path
+    if whole != argument and not os.path.lexists(argument):
+        raise DataError(
+            f"{quoted_path(argument)}: expected an image, a video or a folder, but there is no such file. The shell "
+            f"does not replace ~ inside quotes: write {quoted_path(whole)}"
         )
     if len(argument) > 255 or argument.startswith(_BASE64_STARTS):  # longer than a file name can be
         text = "".join(argument.split())
