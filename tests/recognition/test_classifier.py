@@ -241,6 +241,24 @@ def test_classifier_with_a_changed_or_missing_model_file_cannot_be_pickled(tmp_p
         pickle.dumps(classifier)
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("hf://me/faces", r"^hf://me/faces: .* Download it first: mien pull hf://USER/MODEL$"),
+        ("https://example.org/a.onnx", r"^https://example\.org/a\.onnx: .* Download it first: curl -LO URL$"),
+        (Path("large"), r"Pass the name of a bundled model as text: 'large'$"),
+        ("tinny", r"Did you mean tiny\?$"),
+    ],
+)
+def test_the_error_for_a_missing_model_says_what_to_pass_instead(model: str | Path, message: str) -> None:
+    for open_model in (Classifier, mien.Recognizer):
+        with pytest.raises(ModelError, match=message):
+            open_model(model)
+    if isinstance(model, str):
+        with pytest.raises(ModelError, match=message):
+            mien.export(model)
+
+
 class TestFlipTta:
     """Probabilities averaged over each crop and its mirror image."""
 

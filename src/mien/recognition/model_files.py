@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mien.errors import ModelError
+from mien.files import url_in
 from mien.installation import reinstall_command
 from mien.model_kinds import ModelKind, kind_of, refusal, shown
 from mien.quoting import quoted
@@ -74,6 +75,16 @@ def read_bundled(name: str) -> bytes:
     return data
 
 
+def remedy_for_missing(model: str | Path) -> str:
+    """Return what to do about a model that does not exist, if it is a URL or like the name of a bundled model."""
+    if url := url_in(model):
+        command = "mien pull hf://USER/MODEL" if url.lower().startswith("hf:") else "curl -LO URL"
+        return f"Nothing is fetched from the network. Download it first: {command}"
+    if isinstance(model, Path) and str(model) in BUNDLED:
+        return f"Pass the name of a bundled model as text: {str(model)!r}"
+    return did_you_mean(str(model), BUNDLED)
+
+
 def read_model(model: str | Path) -> tuple[str, bytes]:
     """Read a model file.
 
@@ -109,10 +120,10 @@ def read_model(model: str | Path) -> tuple[str, bytes]:
     if kind is ModelKind.MISSING:
         names = ", ".join(BUNDLED)
         expected = f"an ONNX file, a run folder or the name of a bundled model ({names})"
-        hint = did_you_mean(str(model), BUNDLED)
-        remedy = hint or "Check the path, or make an ONNX file with: mien export MODEL --format onnx"
+        remedy = remedy_for_missing(model)
+        remedy = remedy or "Check the path, or make an ONNX file with: mien export MODEL --format onnx"
         raise ModelError(
-            f"{shown(path)}: there is no such file. Expected {expected}. {remedy}",
+            f"{shown(url_in(model) or path)}: there is no such file. Expected {expected}. {remedy}",
             expected=expected,
             received="a path without a file",
             remedy=remedy,

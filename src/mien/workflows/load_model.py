@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from mien.assumptions import Assumptions
 from mien.class_names import parse_class_names
 from mien.errors import ModelError
+from mien.files import url_in
 from mien.model_kinds import EXAMPLE_LABELS, KERAS_KINDS, ModelKind, kind_of, refusal, shown
 from mien.network_input import check_input_shape, check_pixel_range
-from mien.recognition.model_files import BUNDLED, RUN_MODEL
+from mien.recognition.model_files import BUNDLED, RUN_MODEL, remedy_for_missing
 from mien.training.keras_start import prepare_keras
-from mien.wording import did_you_mean
 from mien.workflows.loaded_model import (
     CARD_TELLS,
     DescribedModelError,
@@ -71,8 +71,9 @@ def open_model(
         return _open_keras(path, kind, options, names, require_names=require_names)
     if kind is ModelKind.MISSING:
         raise ModelError(
-            f"{model[-80:]}: expected a .onnx, .keras, .h5 or .tflite file, a SavedModel folder, a run folder or a "
-            f"bundled model ({', '.join(BUNDLED)}), found none of these. {did_you_mean(model, BUNDLED)}".rstrip()
+            f"{(url_in(model) or model)[-80:]}: expected a .onnx, .keras, .h5 or .tflite file, a SavedModel folder, a "
+            f"run folder or a bundled model ({', '.join(BUNDLED)}), found none of these. "
+            f"{remedy_for_missing(model)}".rstrip()
         )
     raise ModelError(refusal(model, kind))
 
