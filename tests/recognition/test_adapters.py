@@ -124,7 +124,7 @@ def test_anti_spoofing_is_rejected_as_unsupported() -> None:
 
 
 def test_ineffective_settings_warn_and_unknown_settings_raise_an_error() -> None:
-    with pytest.warns(UserWarning, match="These settings have no effect: align, expand_percentage"):
+    with pytest.warns(UserWarning, match=r"no effect: align, expand_percentage\. .* aligned and cropped as"):
         DeepFace.analyze(str(PORTRAIT), align=False, expand_percentage=10)
     with pytest.warns(UserWarning, match="These settings have no effect: cascade_file"):
         FER(cascade_file="mine.xml")

@@ -130,7 +130,7 @@ class DeepFace:
         check_backend(detector_backend)
         warn_of_no_effect(
             {"align": (align, True), "expand_percentage": (expand_percentage, 0)},
-            reason="Faces are always aligned.",
+            reason="Faces are always aligned and cropped as in the training data.",
         )
 
         def analyze_one(image: Any) -> list[dict[str, Any]]:
