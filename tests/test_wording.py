@@ -11,7 +11,7 @@ import mien
 from mien.errors import DataError, ModelError
 from mien.labels import get_label_set
 from mien.training.builtin_recipes import get_recipe
-from mien.wording import counted, did_you_mean
+from mien.wording import counted, did_you_mean, one_of
 from mien.workflows.open_teachers import open_start
 
 
@@ -24,6 +24,11 @@ from mien.workflows.open_teachers import open_start
 )  # fmt: skip
 def test_a_count_has_its_noun_in_singular_or_plural(number: int, words: tuple[str, ...], told: str) -> None:
     assert counted(number, *words) == told
+
+
+def test_an_enumeration_ends_with_or() -> None:
+    assert one_of([".csv", ".parquet"]) == ".csv or .parquet"
+    assert one_of({".csv": 1, ".json": 2, ".parquet": 3}) == ".csv, .json or .parquet"
 
 
 def test_a_close_name_is_suggested_and_a_distant_one_is_not() -> None:

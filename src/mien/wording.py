@@ -29,6 +29,12 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def one_of(names: Iterable[str]) -> str:
+    """Return an enumeration of two or more names: `.csv, .json or .parquet`."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a question that suggests the closest known name for a misspelled one; empty if none is close.
 

@@ -224,7 +224,15 @@ def test_lost_frames_are_reported_in_one_line(tmp_path: Path) -> None:
             ["none.png", "--model", "page.jpg"],
             "page.jpg: this is a web page, not the file itself. Get the file",
         ),
-        (["none.png", "--csv", "rows.xls"], "rows.xls: expected a name that ends in .csv"),
+        (
+            ["none.png", "--csv", "rows.xls"],
+            "rows.xls: expected a name that ends in .csv, .json, .jsonl or .parquet, got .xls.",
+        ),
+        (
+            ["none.png", "--excel-safe"],
+            "--excel-safe applies to a CSV file only. Choose one with --csv FILE.csv.",
+        ),
+        (["none.png", "--csv", "rows.json", "--excel-safe"], "--excel-safe applies to a CSV file only."),
         (["none.png", "--csv", "page.jpg/rows.csv"], "page.jpg: expected a folder, got a file"),
         (["none.png", "--save", "page.jpg"], "page.jpg: expected a folder, got a file"),
         (["-"], "standard input: expected an image"),

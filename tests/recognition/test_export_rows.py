@@ -218,3 +218,12 @@ def test_excel_safe_escapes_names_that_look_like_formulas(tmp_path: Path, name: 
         assert header[-2] == ("'=happy()" if safe else "=happy()")
         assert row[COLUMNS.index("label")].startswith("'") == safe
         assert not row[-1].startswith("'")
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".parquet"])
+def test_excel_safe_changes_csv_files_only(tmp_path: Path, suffix: str) -> None:
+    paths = [tmp_path / f"{safe}{suffix}" for safe in (False, True)]
+    for path, safe in zip(paths, (False, True), strict=True):
+        with RowWriter(path, LABELS, excel_safe=safe) as writer:
+            writer.write("=1+1", [face_at()])
+    assert paths[0].read_bytes() == paths[1].read_bytes()

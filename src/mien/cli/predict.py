@@ -72,6 +72,8 @@ def predict(
 
     if explain and save is None:
         raise DataError("--explain draws into annotated copies. Choose a folder for them with --save DIR.")
+    if excel_safe and (csv is None or csv.suffix.lower() != ".csv"):
+        raise DataError("--excel-safe applies to a CSV file only. Choose one with --csv FILE.csv.")
     passed_over = PassedOver()
     sources = find_sources(source, leave_out=save, passed_over=passed_over)
     opening = ModelOptions(

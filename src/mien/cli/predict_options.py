@@ -77,8 +77,8 @@ ExcelSafeOption = Annotated[
     bool,
     typer.Option(
         "--excel-safe",
-        help="With --csv: write an apostrophe before names that begin with =, +, - or @, which spreadsheets run as "
-        "formulas.",
+        help="With --csv FILE.csv: write an apostrophe before names that begin with =, +, - or @, which spreadsheets "
+        "run as formulas.",
         rich_help_panel=_OUTPUT,
     ),
 ]

@@ -18,6 +18,7 @@ from mien.images import path_to_write
 from mien.quoting import quoted, quoted_path
 from mien.recognition.faces import Face
 from mien.recognition.values import finite_float, to_list
+from mien.wording import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +51,8 @@ class RowWriter:
     Args:
         path: the file to write; its suffix determines the format.
         labels: class names in the order of the model.
-        excel_safe: whether to prepend an apostrophe to text that starts with `= + - @`, a tab or a carriage return,
-            which spreadsheets would run as a formula.
+        excel_safe: whether to prepend an apostrophe to text in a .csv file that starts with `= + - @`, a tab or a
+            carriage return, which spreadsheets would run as a formula. The other formats distinguish text.
 
     Raises:
         DataError: If the suffix is not supported, the path is a folder, or two classes would have the same column.
@@ -63,8 +64,10 @@ class RowWriter:
         self._labels = _names(labels)
         suffix = self._path.suffix.lower()
         if suffix not in _FORMATS:
-            raise DataError(
-                f"{quoted_path(str(path))}: expected a name that ends in {', '.join(_FORMATS)} for rows to write."
+            raise DataError.from_parts(
+                quoted_path(str(path)),
+                expected=f"a name that ends in {one_of(_FORMATS)}",
+                received=quoted_path(suffix) or "no suffix",
             )
         if self._path.is_dir():
             raise DataError.from_parts(
@@ -75,7 +78,7 @@ class RowWriter:
             )
         names = tuple(f"probability_{label}" if label in COLUMNS else label for label in self._labels)
         self._columns = (*COLUMNS, *names)
-        self._excel_safe = excel_safe
+        self._excel_safe = excel_safe and suffix == ".csv"
         if twice := sorted({name for name in names if self._columns.count(name) > 1}):
             raise DataError.from_parts(
                 expected="class names for different columns", received=f"{', '.join(twice)} twice"

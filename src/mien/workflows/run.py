@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
 from mien.files import path_on_disk
-from mien.wording import counted
+from mien.wording import counted, one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +175,7 @@ class Run:
         formats = {".keras": "keras", ".h5": "h5", ".onnx": "onnx"}
         if path.suffix.lower() not in formats:
             raise ModelError(
-                f"{str(path)[-80:]}: expected a name that ends in {', '.join(formats)}. For int8 use mien.export."
+                f"{str(path)[-80:]}: expected a name that ends in {one_of(formats)}. For int8 use mien.export."
             )
         options = ExportOptions(format=formats[path.suffix.lower()], out=path)
         return run_export(self.folder, options, SilentReporter())

@@ -19,6 +19,7 @@ from mien.errors import DataError, MissingExtra
 from mien.files import replacing
 from mien.quoting import quoted_path
 from mien.recognition.video.sound import SoundCopy
+from mien.wording import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -65,9 +66,7 @@ class VideoWriter:
         self._path = Path(path)
         self._suffix = self._path.suffix.lower()
         if self._suffix not in _CODECS:
-            raise DataError(
-                f"{path}: expected a name that ends in {', '.join(_CODECS)} for a video to write."
-            )
+            raise DataError(f"{path}: expected a name that ends in {one_of(_CODECS)} for a video to write.")
         try:
             import av
         except ImportError as error:
