@@ -192,6 +192,18 @@ def test_the_exit_code_is_the_same_if_standard_error_is_closed_or_full(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_standard_output_is_reported_in_one_sentence() -> None:
+    line = ["sh", "-c", f"{sys.executable} -m mien model small --json > /dev/full"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "mien: a file or standard output cannot be read or written (No space left on device). Free some space and run "
+        "it again.\n"
+    )
+
+
+@pytest.mark.slow
 def test_commands_that_write_files_continue_after_a_closed_pipe(tmp_path: Path) -> None:
     work = (
         "from pathlib import Path\n"

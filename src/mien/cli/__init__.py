@@ -175,7 +175,7 @@ def run(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if debug:
             raise
-        place = bounded(f"{error.filename}: ", arguments) if error.filename else ""
+        place = bounded(f"{error.filename}: ", arguments) if error.filename else "a file or standard output "
         remedy = " Free some space and run it again." if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
         _tell(f"mien: {place}cannot be read or written ({error.strerror or error}).{remedy}")
         return 2
