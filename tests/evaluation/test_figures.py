@@ -141,6 +141,16 @@ class TestCurves:
             for a, b in zip(ours.get_lines(), theirs.get_lines(), strict=True):
                 np.testing.assert_array_equal(a.get_ydata(), b.get_ydata())
 
+    @pytest.mark.parametrize(("select", "best"), [("loss", 3), ("macro_f1", 2), ("last", 4)])
+    def test_the_epoch_that_was_kept_is_marked(self, select: Any, best: int) -> None:
+        history: dict[str, list[Any]] = {
+            **make_history(4), "val_loss": [1.4, 1.2, 1.1, 1.3], "val_macro_f1": [0.3, 0.6, 0.5, 0.6],
+        }  # fmt: skip
+        rows = [{name: values[i] for name, values in history.items()} for i in range(4)]
+        for form in (history, rows):
+            shown = words(figures.curves_figure(form, select=select))
+            assert sum(f"best epoch {best}:" in text for text in shown) == 2
+
     @pytest.mark.slow
     def test_columns_that_were_not_recorded_are_not_drawn(self, tmp_path: Path) -> None:
         figure = figures.curves_figure({"loss": [2.0, 1.0], "accuracy": [0.2, 0.4]})

@@ -1,13 +1,22 @@
-"""The folder of an evaluation: data sets of the same name do not replace each other's results."""
+"""The folder of an evaluation and its files."""
 
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from mien.workflows.evaluation_files import folder_for
+from mien.evaluation import figures
+from mien.evaluation.scoring import evaluate
+from mien.labels import FER2013
+from mien.training.builtin_recipes import get_recipe
+from mien.training.checkpoint import HISTORY_COLUMNS, TrainingState
+from mien.workflows.evaluation_files import folder_for, write_evaluation
+from mien.workflows.loaded_model import LoadedModel
+from tests.builders.datasets import make_dataset
 
 
 def test_other_data_with_the_same_name_get_another_folder(
@@ -32,3 +41,28 @@ def test_other_data_with_the_same_name_get_another_folder(
 def test_folder_with_an_evaluation_of_unknown_data_is_reused(tmp_path: Path, content: str) -> None:
     (tmp_path / "evaluation.json").write_text(content)
     assert folder_for(tmp_path, "faces") == tmp_path
+
+
+@pytest.mark.slow
+def test_report_of_a_run_marks_the_epoch_that_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        {**dict.fromkeys(HISTORY_COLUMNS, 0.5), "epoch": epoch, "val_loss": loss, "val_macro_f1": f1}
+        for epoch, loss, f1 in ((1, 1.0, 0.2), (2, 2.0, 0.6))
+    ]
+    state = TrainingState(get_recipe("classic").with_options(select="macro_f1").to_dict(), rows)
+    with zipfile.ZipFile(tmp_path / "last.keras", "w") as archive:
+        archive.writestr("mien_state.json", json.dumps(state.to_dict()))
+    selected: list[str] = []
+    draw = figures.curves_figure
+    monkeypatch.setattr(
+        figures, "curves_figure", lambda history, *, select: (selected.append(select), draw(history))[1]
+    )
+    uniform = np.full((1, 7), 1 / 7)
+    evaluation = evaluate(
+        lambda crops: uniform.repeat(len(crops), 0), make_dataset(), class_names=FER2013.classes
+    )
+    model = LoadedModel("run", tmp_path / "best.keras", FER2013.classes, len, folder=tmp_path)
+    write_evaluation(evaluation, model, tmp_path / "PrivateTest")
+    assert selected == ["macro_f1"]

@@ -28,7 +28,7 @@ class TrainingDisplay:
         self._stack = ExitStack()
         self._redraw: Callable[[RenderableType], None] | None = None
         self._began = (0, 0, 0.0)
-        self._best: float | None = None
+        self._best = ""
 
     def __enter__(self) -> Self:
         self._redraw = self._stack.enter_context(live_line())
@@ -59,7 +59,7 @@ class TrainingDisplay:
             f"{now.epoch}/{now.epochs}",
             ProgressBar(total=now.batches, completed=now.batch, width=12),
             f"loss {now.loss:.3f} acc {now.accuracy:.1%}",
-            f"best val_loss {self._best:.3f}" if self._best else "",
+            self._best,
             f"epoch {left}, all {all_left}",
         )
         return row
@@ -81,16 +81,12 @@ class TrainingDisplay:
     def on_epoch(self, state: TrainingState) -> None:
         """Print the epoch that ended."""
         row, best = state.history[-1], state.best
-        self._best = best["val_loss"] if best else None
-        mark = (
-            ""
-            if state.select == "last"
-            else "  best so far"
-            if best is row
-            else f"  best {best['val_loss']:.4f} in {best['epoch']:.0f}"
-            if best
-            else ""
-        )
+        mark, self._best = "", ""
+        if best and state.select != "last":
+            name = "val_macro_f1" if state.select == "macro_f1" and "val_macro_f1" in best else "val_loss"
+            self._best = f"best {name} {best[name]:.3f}"
+            mark = f"  best {name} {best[name]:.4f} in {best['epoch']:.0f}"
+            mark = "  best so far" if best is row else mark
         out.print(
             f"epoch {row['epoch']:3.0f}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
             f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.2%}  "

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mien.evaluation.evaluation import Evaluation
-    from mien.evaluation.figures.curves import History
+    from mien.evaluation.figures.curves import History, Select
 
 REPORT_NAME = "report.html"
 
@@ -75,6 +75,7 @@ def write_report(
     folder: str | Path,
     *,
     history: History | None = None,
+    select: Select = "loss",
     card: Mapping[str, Any] | None = None,
     samples: int = 18,
     seed: int = 0,
@@ -87,6 +88,7 @@ def write_report(
         evaluation: the evaluation.
         folder: output folder; created if necessary.
         history: training history, as accepted by `figures.curves_figure`.
+        select: which epoch of it was kept, as for `figures.curves_figure`.
         card: fields of the model card by name.
         samples: number of images to show.
         seed: random seed of the choice of images.
@@ -95,7 +97,7 @@ def write_report(
         The path of the page.
     """
     body = [_heading(evaluation), _tiles(evaluation), *_notes(evaluation), _class_table(evaluation)]
-    body += [_image(title, figure) for title, figure in _figures(evaluation, history, samples, seed)]
+    body += [_image(title, figure) for title, figure in _figures(evaluation, history, select, samples, seed)]
     if card:
         body.append(_card_table(card))
     body.append(f'<h2>How to read the scores</h2>\n<p class="muted">{escape(_NOTES)}</p>')
@@ -201,11 +203,11 @@ def _table(rows: Iterable[Iterable[str]], head: Iterable[str] = ()) -> str:
 
 
 def _figures(
-    evaluation: Evaluation, history: History | None, samples: int, seed: int
+    evaluation: Evaluation, history: History | None, select: Select, samples: int, seed: int
 ) -> Iterable[tuple[str, Figure]]:
     """Yield the figures of the page one by one, so that only one is in memory."""
     if history is not None and len(history):
-        yield "Training", figures.curves_figure(history)
+        yield "Training", figures.curves_figure(history, select=select)
     subject = f"{evaluation.model} on {evaluation.split}"
     yield "Confusion matrix", figures.confusion_figure(evaluation.confusion, evaluation.labels, subject)
     if samples:

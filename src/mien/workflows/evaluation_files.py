@@ -102,9 +102,10 @@ def _write(evaluation: Evaluation, model: LoadedModel, folder: Path) -> None:
     plot_reliability(
         reliability_bins(evaluation.probabilities, evaluation.true), folder / "reliability.png", title
     )
-    history = None
+    training: dict[str, Any] = {}
     if model.folder and (model.folder / "last.keras").is_file():
-        from mien.training.run_folder import read_history
+        from mien.training.checkpoint import read_state
 
-        history = read_history(model.folder)
-    write_report(evaluation, folder, history=history, card=asdict(model.card) if model.card else None)
+        state = read_state(model.folder / "last.keras")
+        training = {"history": state.history, "select": state.select}
+    write_report(evaluation, folder, card=asdict(model.card) if model.card else None, **training)

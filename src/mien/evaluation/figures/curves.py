@@ -115,16 +115,14 @@ def curves_figure(history: History, *, select: Select = "loss") -> Figure:
 
 def _best_by_f1(history: History) -> int | None:
     """Return the index of the epoch with the highest macro-F1; of a tie, the one with the lowest loss."""
-    rows = history if not isinstance(history, Mapping) else []
-    if not rows or not all({"val_macro_f1", "val_loss"} <= row.keys() for row in rows):
+    f1, loss = (_column(history, name) for name in ("val_macro_f1", "val_loss"))
+    if not len(f1) or len(f1) != len(loss) or np.isnan([f1, loss]).any():
         return None
-    return max(range(len(rows)), key=lambda i: (float(rows[i]["val_macro_f1"]), -float(rows[i]["val_loss"])))
+    return max(range(len(f1)), key=lambda i: (f1[i], -loss[i]))
 
 
 def _read(history: History) -> _Curves:
-    if not isinstance(history, Mapping):
-        history = {name: [row.get(name, "nan") for row in history] for name in _COLUMNS}
-    columns = {name: _numbers(history[name]) for name in _COLUMNS if len(history.get(name, ()))}
+    columns = {name: column for name in _COLUMNS if len(column := _column(history, name))}
     lengths = {name: len(column) for name, column in columns.items()}
     n = max(lengths.values(), default=0)
     if n == 0 or set(lengths.values()) != {n}:
@@ -136,6 +134,13 @@ def _read(history: History) -> _Curves:
     if np.isnan(curves["epoch"]).any():
         curves["epoch"] = np.arange(1.0, n + 1)
     return _Curves(chosen=None, **curves)
+
+
+def _column(history: History, name: str) -> NDArray[np.float64]:
+    """Return a column of a history as floats; empty if it has no such column."""
+    if isinstance(history, Mapping):
+        return _numbers(history.get(name, ()))
+    return _numbers([row.get(name, "nan") for row in history])
 
 
 def _numbers(column: Sequence[Any]) -> NDArray[np.float64]:
