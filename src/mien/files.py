@@ -223,8 +223,8 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write a text file (UTF-8) atomically and return its path."""
-    return write_bytes(path, text.encode())
+    """Write a text file (UTF-8) atomically and return its path; bytes of file names that are not UTF-8 are escaped."""
+    return write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def cache_folder() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -249,6 +250,13 @@ def test_out_of_fold_rows_list_each_image_once_with_its_prediction(
     assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)
     assert table["predicted"].tolist() == [OWN.classes[i] for i in shares.argmax(axis=1)]
     assert (table["fold"] - 1).tolist() == folds_of(whole, 4, 0).tolist()
+
+
+def test_file_names_that_are_not_utf_8_are_escaped(done: cross_validate.CrossValidation) -> None:
+    files = np.array([os.fsdecode(b"caf\xe9.png")] * len(done.rows))
+    folder = done.folder.with_name("escaped")
+    write_results(replace(done, files=files, folder=folder))
+    assert set(pd.read_csv(folder / "out_of_fold.csv")["path"]) == {"caf\\udce9.png"}
 
 
 def test_scores_match_scikit_learn(done: cross_validate.CrossValidation) -> None:

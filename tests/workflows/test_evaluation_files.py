@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mien.evaluation import figures
+from mien.evaluation.evaluation import Evaluation
 from mien.evaluation.scoring import evaluate
 from mien.labels import FER2013
 from mien.training.builtin_recipes import get_recipe
@@ -17,6 +20,11 @@ from mien.training.checkpoint import HISTORY_COLUMNS, TrainingState
 from mien.workflows.evaluation_files import folder_for, write_evaluation
 from mien.workflows.loaded_model import LoadedModel
 from tests.builders.datasets import make_dataset
+
+
+def _evaluation() -> Evaluation:
+    uniform = np.full((1, 7), 1 / 7)
+    return evaluate(lambda crops: uniform.repeat(len(crops), 0), make_dataset(), class_names=FER2013.classes)
 
 
 def test_other_data_with_the_same_name_get_another_folder(
@@ -44,6 +52,17 @@ def test_folder_with_an_evaluation_of_unknown_data_is_reused(tmp_path: Path, con
 
 
 @pytest.mark.slow
+def test_names_that_are_not_utf_8_are_escaped_in_the_files(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    evaluation = replace(_evaluation(), model=name, data=name)
+    model = LoadedModel(name, Path(name), FER2013.classes, len)
+    write_evaluation(evaluation, model, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} >= {"report.html", "confusion.png", "samples.png"}
+    assert "caf\\udce9" in (tmp_path / "report.html").read_text("utf-8")
+    assert json.loads((tmp_path / "evaluation.json").read_text("utf-8"))["data"] == name
+
+
+@pytest.mark.slow
 def test_report_of_a_run_marks_the_epoch_that_was_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,10 +78,6 @@ def test_report_of_a_run_marks_the_epoch_that_was_kept(
     monkeypatch.setattr(
         figures, "curves_figure", lambda history, *, select: (selected.append(select), draw(history))[1]
     )
-    uniform = np.full((1, 7), 1 / 7)
-    evaluation = evaluate(
-        lambda crops: uniform.repeat(len(crops), 0), make_dataset(), class_names=FER2013.classes
-    )
     model = LoadedModel("run", tmp_path / "best.keras", FER2013.classes, len, folder=tmp_path)
-    write_evaluation(evaluation, model, tmp_path / "PrivateTest")
+    write_evaluation(_evaluation(), model, tmp_path / "PrivateTest")
     assert selected == ["macro_f1"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mien.evaluation import figures
 from mien.evaluation.calibration import reliability_bins
 from mien.evaluation.figures.style import png
-from mien.files import write_bytes
+from mien.files import write_text
 from mien.wording import counted
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def write_report(
     if card:
         body.append(_card_table(card))
     body.append(f'<h2>How to read the scores</h2>\n<p class="muted">{escape(_NOTES)}</p>')
-    return write_bytes(Path(folder) / REPORT_NAME, _page(f"{evaluation.model}: evaluation", body).encode())
+    return write_text(Path(folder) / REPORT_NAME, _page(f"{evaluation.model}: evaluation", body))
 
 
 def _page(title: str, body: Iterable[str]) -> str:

@@ -86,7 +86,11 @@ def push(model: str | Path | Run, address: str, *, private: bool = False) -> str
     card = read_card(name, data)
     hub = _hub()
     with tempfile.TemporaryDirectory() as folder, _explained(address, "upload to"), _quiet(hub):
-        files = {MODEL: data, "card.json": card.to_json().encode(), "README.md": write_readme(card).encode()}
+        files = {
+            MODEL: data,
+            "card.json": card.to_json().encode(),
+            "README.md": write_readme(card).encode(errors="backslashreplace"),
+        }
         sums = [f"{hashlib.sha256(content).hexdigest()}  {file}" for file, content in files.items()]
         for file, content in {**files, CHECKSUMS: ("\n".join(sums) + "\n").encode()}.items():
             Path(folder, file).write_bytes(content)

@@ -135,6 +135,10 @@ def fold(title: str, inches: float) -> str:
 
 def png(figure: Figure) -> bytes:
     """Return a figure as the bytes of a PNG file."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):  # a file name that is not UTF-8 cannot be drawn
+        text.set_text(text.get_text().encode(errors="backslashreplace").decode())
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # Characters that the font lacks are drawn as boxes, without a warning.
