@@ -260,3 +260,10 @@ def test_the_demo_and_an_int8_export_print_the_same_on_terminals_and_in_files(pl
 def test_the_screen_helper_handles_erased_lines() -> None:
     assert screen("bar 10%\r\x1b[2Krow 1\r\nbar 20%\x1b[0m\r\x1b[2Krow 2\r\n") == "row 1\nrow 2\n"
     assert screen("one\r\ntwo\r\x1b[1A\x1b[2K") == "\ntwo"
+
+
+@pytest.mark.slow
+def test_check_of_data_plots_them_after_a_closed_pipe(tmp_path: Path) -> None:
+    check = f"{sys.executable} -m mien data check synthetic:70 --out plots"
+    subprocess.run(["sh", "-c", f"{check} | head -1"], cwd=tmp_path, capture_output=True, check=True)
+    assert (tmp_path / "plots" / "synthetic-counts.png").is_file()

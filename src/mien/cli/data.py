@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mien.cli.completion import complete_data
-from mien.cli.console import counts_table, err, out, print_json
+from mien.cli.console import counts_table, err, files_count, out, print_json
 from mien.cli.help_text import Command, Group, examples
 from mien.cli.shared_options import (
     DATA_HELP,
@@ -103,7 +104,7 @@ def check(
     name = Path(path.partition(":")[0]).resolve().stem
     folder = path_on_disk(out_folder or Path())
     figure = folder / f"{name}-counts.png" if plot and (out_folder or not json) else None
-    with guarding(folder=folder, force=force) as guard:
+    with guarding(folder=folder, force=force) as guard, files_count() if figure else nullcontext():
         if figure and not force:
             figure = free_name(figure, guard.allows)
         options = DataOptions(
@@ -209,7 +210,8 @@ def fetch(
     """
     from mien.data.kaggle import fetch as get
 
-    path = get(to and path_on_disk(to), say=out.print)
+    with files_count():
+        path = get(to and path_on_disk(to), say=out.print)
     out.print(f"FER2013 is at {path}. Train on it with: mien train --data {path}")
 
 

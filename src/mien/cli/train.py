@@ -149,7 +149,8 @@ def _find_rate(data: str | None, options: TrainOptions) -> None:
     from mien.cli.console_reporter import ConsoleReporter
     from mien.workflows.find_learning_rate import run_learning_rate_search
 
-    found = run_learning_rate_search(data, options, ConsoleReporter())
+    with files_count():
+        found = run_learning_rate_search(data, options, ConsoleReporter())
     if not found.falls:
         out.print(
             "The loss did not fall at any learning rate, so there is nothing to suggest. Keep the default, or try again "
