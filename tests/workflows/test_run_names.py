@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ import pytest
 
 import mien
 from mien.labels import FER2013, FERPLUS
+from mien.training.builtin_recipes import get_recipe
+from mien.training.run_config import RunConfig
 from mien.workflows.options import DataOptions, TrainOptions
-from mien.workflows.run_plan import _default_folder, name_of_classes
+from mien.workflows.run_plan import _default_folder, make_plan, name_of_classes
 
 OWN = ("bored", "idle", "tense")
 
@@ -106,3 +110,19 @@ def test_runs_of_older_versions_are_found_to_resume(tmp_path: Path, monkeypatch:
     assert _default_folder(path, resumed) == former
     current.mkdir()
     assert _default_folder(path, resumed) == current
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_run_of_a_given_seed_is_resumed_also_if_another_one_is_newer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for time, other in enumerate((seed, 1 - seed)):
+        config = RunConfig(get_recipe("classic").with_options(seed=other), "synthetic:21")
+        recipe = Path(f"runs/classic-synthetic-seed{other}/recipe.json")
+        recipe.parent.mkdir(parents=True)
+        recipe.write_text(json.dumps({**config.recipe.to_dict(), "data": config.data()}))
+        os.utime(recipe, (time, time))
+    plan = make_plan(None, TrainOptions.of(seed=seed, resume=True))
+    assert plan.folder == Path(f"runs/classic-synthetic-seed{seed}")
+    assert make_plan(None, TrainOptions.of(resume=True)).folder != plan.folder

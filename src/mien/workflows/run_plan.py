@@ -185,7 +185,8 @@ def _find_run(data: Any, options: TrainOptions) -> tuple[Path, RunConfig | None]
     from mien.training.run_config import read_config
 
     out, resume = with_name(options.out), options.resume
-    asked = out is not None or bool(options.recipe or options.data.label_set or options.changes.get("seed"))
+    named = (out, options.recipe, options.data.label_set, options.changes.get("seed"))
+    asked = any(option is not None for option in named)
     folder = _newest_run() if resume and not asked else out
     if folder is None:
         folder = _default_folder(data, options)
