@@ -135,6 +135,27 @@ def parse_class_names(class_names: str | Sequence[str] | Mapping[Any, Any]) -> t
     return tuple(names)
 
 
+def as_ordered(class_names: Any) -> Any:
+    """Return class names as a list if they are an array or a column of a table; others are returned unchanged.
+
+    Raises:
+        DataError: If they are a set, which has no order.
+    """
+    if isinstance(class_names, set | frozenset):
+        what = type(class_names).__name__
+        raise DataError(f"Expected class names in index order, got {what}, which has no order. Give a list.")
+    return class_names.tolist() if hasattr(class_names, "tolist") else class_names
+
+
+def in_index_order(class_names: Any) -> Any:
+    """Return the class names of a model in index order; those of a mapping, such as Keras's `class_indices`, by number.
+
+    Raises:
+        DataError: If they are a set, or a mapping that does not number them from 0.
+    """
+    return parse_class_names(class_names) if isinstance(class_names, Mapping) else as_ordered(class_names)
+
+
 def spell_numbers(numbers: Collection[int]) -> str:
     """Format numbers for a message: `0 to 6`, or `1, 3 and 5`."""
     ordered = sorted(numbers)
@@ -150,8 +171,7 @@ def _plain(name: str) -> str:
 
 def _parse_names(given: Any) -> list[str] | dict[int, str]:
     """Parse and check names: in order, or by number if there are numbers."""
-    found = _read_text(given) if isinstance(given, str) else given
-    found = found.tolist() if hasattr(found, "tolist") else found  # an array or a column of a table
+    found = _read_text(given) if isinstance(given, str) else as_ordered(given)
     if isinstance(found, Mapping):
         names: list[str] | dict[int, str] = _read_mapping(found, given)
         listed = list(names.values()) if isinstance(names, dict) else names

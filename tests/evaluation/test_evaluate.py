@@ -350,3 +350,14 @@ def test_intervals_are_wider_if_whole_groups_are_resampled() -> None:
         by_image, by_group, expected = (np.ptp(getattr(one, name)) for one in (narrow, wide, single))
         assert by_group > 2 * by_image
         assert by_group == pytest.approx(expected, rel=0.2)
+
+
+def test_class_names_are_taken_from_arrays_generators_and_class_indices() -> None:
+    dataset, names = readable(), FER2013.classes
+    expected = evaluate(noisy, dataset, class_names=names).to_dict()
+    indices = {name: names.index(name) for name in sorted(names)}
+    indices = dict(reversed(indices.items()))
+    for order in (np.array(names), (name for name in names), indices, dict(enumerate(names))):
+        assert evaluate(noisy, dataset, class_names=order).to_dict() == expected
+    with pytest.raises(DataError, match=r"got set, which has no order\. Give a list"):
+        evaluate(noisy, dataset, class_names=set(names))

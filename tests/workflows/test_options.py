@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from mien.class_names import parse_class_names
 from mien.cli.option_names import with_current_names, with_options
-from mien.errors import ModelError
+from mien.errors import DataError, ModelError
+from mien.recognition.onnx_card import check_class_names
 from mien.training.augmentation import Augmentation
 from mien.training.builtin_recipes import RECIPES, find_recipe, get_recipe
 from mien.training.network_specs import Compact
 from mien.training.recipe import Recipe
-from mien.workflows.options import TrainOptions
+from mien.workflows.load_model import parse_names
+from mien.workflows.options import ModelOptions, TrainOptions
 
 
 def test_keywords_are_assigned_to_recipe_and_run_options() -> None:
@@ -133,3 +139,22 @@ def test_count_parameters_of_the_builtin_recipes(monkeypatch: pytest.MonkeyPatch
 def test_options_are_frozen() -> None:
     with pytest.raises(AttributeError):
         TrainOptions.of(epochs=1).resume = True  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("make", [np.array, pd.Series, pd.Index])
+def test_class_names_may_be_arrays_or_columns_of_tables(make: Any) -> None:
+    names = ["angry", "happy"]
+    options = TrainOptions.of(class_names=make(names)).data
+    assert options.class_names == options.kept()["class_names"] == names
+    assert json.loads(json.dumps(options.kept())) == {"class_names": names}
+    opening = ModelOptions(class_names=make(names))
+    assert opening.described
+    assert parse_names(opening.class_names) == names
+
+
+def test_class_names_of_a_model_may_be_class_indices_but_no_set() -> None:
+    assert ModelOptions(class_names={"happy": 1, "angry": 0}).class_names == ("angry", "happy")  # type: ignore[arg-type]
+    assert check_class_names({"happy": 1, "angry": 0}) == ("angry", "happy")
+    for refuse in (check_class_names, parse_class_names, lambda names: ModelOptions(class_names=names)):
+        with pytest.raises(DataError, match="got set, which has no order"):
+            refuse({"angry", "happy"})

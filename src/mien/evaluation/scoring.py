@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.class_names import in_index_order
 from mien.data.dataset import PRIVATE_TEST, Dataset
 from mien.data.inspection import duplicate_free, require_splits
 from mien.errors import DataError, ModelError
@@ -80,14 +81,7 @@ def evaluate(
             received=type(dataset).__name__,
             remedy="Load one with mien.load(PATH).",
         )
-    if (
-        isinstance(class_names, str)
-        or not isinstance(class_names, Iterable)
-        or not all(isinstance(name, str) for name in class_names)
-    ):
-        raise ModelError.from_parts(
-            expected="class_names as a list of class names in index order", received=repr(class_names)[:80]
-        )
+    class_names = _listed(class_names)
     split = find_split(split)
     columns = _match_labels(class_names, dataset.label_set)
     require_splits(dataset, [split])
@@ -99,6 +93,21 @@ def evaluate(
     probabilities[:, columns] = given
     unique = duplicate_free(dataset, split)
     return _score(probabilities, subset, unique, model=model, split=split, flip_tta=flip_tta)
+
+
+def _listed(class_names: Any) -> tuple[str, ...]:
+    """Return class names in index order as a tuple.
+
+    Raises:
+        ModelError: If they are no class names.
+    """
+    found = in_index_order(class_names)
+    names = tuple(found) if isinstance(found, Iterable) and not isinstance(found, str) else (None,)
+    if not all(isinstance(name, str) for name in names):
+        raise ModelError.from_parts(
+            expected="class_names as a list of class names in index order", received=repr(class_names)[:80]
+        )
+    return names
 
 
 def _match_labels(labels: Sequence[str], label_set: LabelSet) -> list[int]:

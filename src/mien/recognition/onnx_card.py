@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.card import METADATA_KEY, NOT_STATED, InputSpec, ModelCard
+from mien.class_names import in_index_order
 from mien.errors import ModelError
 from mien.labels import find_label_set
 from mien.model_kinds import EXAMPLE_LABELS
@@ -94,6 +95,7 @@ def check_class_names(names: Any) -> tuple[str, ...]:
     Raises:
         ModelError: If they are not two or more different, non-empty strings.
     """
+    names = in_index_order(names)
     wrong_type = (
         f"{type(names).__name__}" if isinstance(names, str) or not isinstance(names, Iterable) else None
     )

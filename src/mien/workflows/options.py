@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.class_names import as_ordered, in_index_order
 from mien.errors import ModelError
 from mien.training.custom import CustomParts
 from mien.wording import did_you_mean
@@ -53,6 +54,9 @@ class DataOptions:
     detect: bool | None = None
     keep_crops: str | Path | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", as_ordered(self.class_names))
+
     def kept(self) -> dict[str, Any]:
         """Return the options that `recipe.json` stores to read the same data again, without empty entries."""
         from mien.data.classes import parse_merge
@@ -90,6 +94,9 @@ class ModelOptions:
     pixel_range: tuple[float, float] | None = None
     logits: bool = False
     input_shape: tuple[int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", in_index_order(self.class_names))
 
     @property
     def described(self) -> bool:
