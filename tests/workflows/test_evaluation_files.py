@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mien.cli.console import print_evaluation
+from mien.data.dataset import PRIVATE_TEST, TRAINING, Dataset
 from mien.evaluation import figures
 from mien.evaluation.evaluation import Evaluation
 from mien.evaluation.scoring import evaluate
@@ -22,9 +24,9 @@ from mien.workflows.loaded_model import LoadedModel
 from tests.builders.datasets import make_dataset
 
 
-def _evaluation() -> Evaluation:
+def _evaluation(dataset: Dataset | None = None) -> Evaluation:
     uniform = np.full((1, 7), 1 / 7)
-    return evaluate(lambda crops: uniform.repeat(len(crops), 0), make_dataset(), class_names=FER2013.classes)
+    return evaluate(lambda crops: uniform.repeat(len(crops), 0), dataset or make_dataset(), class_names=FER2013.classes)
 
 
 def test_other_data_with_the_same_name_get_another_folder(
@@ -81,3 +83,22 @@ def test_report_of_a_run_marks_the_epoch_that_was_kept(
     model = LoadedModel("run", tmp_path / "best.keras", FER2013.classes, len, folder=tmp_path)
     write_evaluation(_evaluation(), model, tmp_path / "PrivateTest")
     assert selected == ["macro_f1"]
+
+
+def test_images_that_all_have_a_copy_in_another_split_are_reported(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    dataset = make_dataset()
+    tested = dataset.select(dataset.split == PRIVATE_TEST)
+    copies = replace(
+        dataset,
+        images=np.concatenate([tested.images] * 2),
+        targets=np.concatenate([tested.targets] * 2),
+        split=np.repeat([TRAINING, PRIVATE_TEST], len(tested)),
+        rows=np.arange(2 * len(tested)),
+    )
+    model = LoadedModel("m", Path("m.onnx"), FER2013.classes, len)
+    print_evaluation(_evaluation(copies), model)
+    assert "duplicate-free     none   (every image has a copy in another split)" in capsys.readouterr().out
+    print_evaluation(_evaluation(), model)
+    assert "none" not in capsys.readouterr().out

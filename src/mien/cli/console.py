@@ -259,7 +259,9 @@ def print_evaluation(evaluation: Evaluation, model: LoadedModel) -> None:
         ("loss", f"{evaluation.loss:.4f}"),
         ("calibration error", f"{evaluation.ece:.4f}"),
     ]
-    if free["accuracy"] is not None and free["n"] != evaluation.n:
+    if free["accuracy"] is None:
+        rows.append(("duplicate-free", "none   (every image has a copy in another split)"))
+    elif free["n"] != evaluation.n:
         unique = f"{counted(int(free['n'] or 0), 'image')} without a copy"
         text = f"{free['accuracy']:.2%}   macro-F1 {free['macro_f1']:.4f}   ({unique})"
         rows.append(("duplicate-free", text))
