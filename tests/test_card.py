@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mien.card import Head, InputSpec, ModelCard
+from mien.cli.model import _lines
 from mien.errors import ModelError
 
 CARD = ModelCard(name="n", labels=("a", "b"), label_set="custom", scores={"PublicTest": {"accuracy": 0.5}})
@@ -134,3 +135,9 @@ def test_a_card_with_two_label_sets_round_trips_and_can_switch() -> None:
     assert TWO.answering_in("one") == TWO
     with pytest.raises(ModelError, match=r"one of its label sets \(one, two\), got 'three'"):
         TWO.answering_in("three")
+
+
+def test_command_leaves_out_scores_that_do_not_exist() -> None:
+    scores = {"PublicTest": {"n": 4, "accuracy": 0.5, "loss_cross_validated": None}}
+    card = ModelCard("mine", ("no", "yes"), "custom", scores=scores)
+    assert "PublicTest: n 4, accuracy 50.00%" in [text for _, text in _lines(card)]

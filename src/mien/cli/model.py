@@ -117,6 +117,8 @@ def _told(scores: Any) -> str:
         return str(scores)
     parts = []
     for name, value in scores.items():
+        if value is None:  # such as cross-validated scores of fewer images than folds
+            continue
         if name == "accuracy_interval" and _are_numbers(value, 2):
             parts.append(f"95% interval {value[0]:.2%} to {value[1]:.2%}")
         elif str(name).startswith("accuracy") and _are_numbers([value], 1):
