@@ -11,22 +11,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import mien
 from mien.cli.console import print_evaluation
 from mien.data.dataset import PRIVATE_TEST, TRAINING, Dataset
+from mien.errors import DataError
 from mien.evaluation import figures
 from mien.evaluation.evaluation import Evaluation
 from mien.evaluation.scoring import evaluate
 from mien.labels import FER2013
 from mien.training.builtin_recipes import get_recipe
 from mien.training.checkpoint import HISTORY_COLUMNS, TrainingState
-from mien.workflows.evaluation_files import folder_for, write_evaluation
+from mien.training.run_config import RunConfig
+from mien.workflows.evaluation_files import folder_for, require_replaceable, write_evaluation
 from mien.workflows.loaded_model import LoadedModel
 from tests.builders.datasets import make_dataset
 
 
 def _evaluation(dataset: Dataset | None = None) -> Evaluation:
     uniform = np.full((1, 7), 1 / 7)
-    return evaluate(lambda crops: uniform.repeat(len(crops), 0), dataset or make_dataset(), class_names=FER2013.classes)
+    return evaluate(
+        lambda crops: uniform.repeat(len(crops), 0), dataset or make_dataset(), class_names=FER2013.classes
+    )
 
 
 def test_other_data_with_the_same_name_get_another_folder(
@@ -102,3 +107,15 @@ def test_images_that_all_have_a_copy_in_another_split_are_reported(
     assert "duplicate-free     none   (every image has a copy in another split)" in capsys.readouterr().out
     print_evaluation(_evaluation(), model)
     assert "none" not in capsys.readouterr().out
+
+
+def test_scores_of_a_training_in_its_run_folder_are_not_replaced(tmp_path: Path) -> None:
+    config = RunConfig(get_recipe("classic"), "synthetic:21")
+    (tmp_path / "recipe.json").write_text(json.dumps({**config.recipe.to_dict(), "data": config.data()}))
+    own = {"model": "run", "split": "PublicTest", "accuracy": 1.0, "confusion": []}
+    (tmp_path / "evaluation.json").write_text(json.dumps(own))
+    with pytest.raises(DataError, match="got a run folder, whose own scores and figures would be replaced"):
+        mien.evaluate("small", make_dataset(), out=tmp_path)
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == own
+    require_replaceable(tmp_path / "PrivateTest", force=False)
+    require_replaceable(tmp_path, force=True)

@@ -8,7 +8,10 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.errors import DataError
 from mien.ownership import LIST, guard_of, guarding
+from mien.quoting import quoted_path
+from mien.workflows.list_runs import read_row
 
 if TYPE_CHECKING:
     from mien.evaluation.evaluation import Evaluation
@@ -52,9 +55,16 @@ def folder_for(folder: Path, source: str) -> Path:
 def require_replaceable(folder: Path, *, force: bool) -> None:
     """Raise an error before the evaluation if the folder contains files of these names that mien did not write.
 
+    Those of a training in its run folder are not replaced either.
+
     Raises:
         DataError: If there is one, and `force` is not set.
     """
+    if not force and read_row(folder) is not None:
+        raise DataError(
+            f"{quoted_path(str(folder))}: expected a folder for an evaluation, got a run folder, whose own scores and "
+            f"figures would be replaced. {_REMEDY}"
+        )
     with guarding(_REMEDY, folder=folder, force=force or _is_earlier(folder)) as guard:
         for name in WRITTEN:
             guard.check(folder / name)
