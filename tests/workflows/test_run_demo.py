@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mien.data.synthetic import synthetic_dataset
 from mien.errors import DataError, ModelError
+from mien.training.builtin_recipes import get_recipe
+from mien.training.run_config import RunConfig
 from mien.workflows import run_demo
 from mien.workflows.reporter import SilentReporter
 from mien.workflows.run_demo import DemoOptions
@@ -39,6 +43,33 @@ def test_the_demo_keeps_files_of_the_user(tmp_path: Path) -> None:
     ):
         run_demo.run_demo(DemoOptions(out=tmp_path), SilentReporter())
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+    assert (tmp_path / "photo.jpg").read_text() == "mine"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_earlier_demo_is_replaced_but_no_file_of_the_user_among_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    def train(_dataset: object, options: DemoOptions, _reporter: object) -> Any:
+        config = RunConfig(get_recipe("classic"), options.path)
+        options.run_folder.mkdir(exist_ok=True)
+        document = {**config.recipe.to_dict(), "data": config.data()}
+        (options.run_folder / "recipe.json").write_text(json.dumps(document))
+        return SimpleNamespace(interrupted=False)
+
+    monkeypatch.setattr(run_demo, "_FACES", 70)
+    monkeypatch.setattr(run_demo, "_train", train)
+    for name in ("_evaluate", "_compare_models"):
+        monkeypatch.setattr(run_demo, name, lambda *_: None)
+    options = DemoOptions(out=tmp_path)
+    run_demo.run_demo(options, SilentReporter())
+    if not listed:  # as an older version left it
+        (tmp_path / ".mien-files.jsonl").unlink()
+    run_demo.run_demo(options, SilentReporter())
+    (tmp_path / "photo.jpg").write_text("mine")
+    with pytest.raises(ModelError, match=r"would overwrite photo\.jpg there"):
+        run_demo.run_demo(options, SilentReporter())
     assert (tmp_path / "photo.jpg").read_text() == "mine"
 
 

@@ -54,7 +54,8 @@ def demo(
     with files_count():
         done = run_demo(options, ConsoleReporter())
     if done.interrupted:
-        raise Stopped(f"\nStopped. The run is in {done.run_folder}; the same command resumes it.")
+        effect = "starts again" if data is None else "resumes it"
+        raise Stopped(f"\nStopped. The run is in {done.run_folder}; the same command {effect}.")
     for face in done.faces:
         out.print(
             f"One face, {face.box.width}x{face.box.height} pixels: {describe(face.expression.probabilities)}"
@@ -65,13 +66,15 @@ def demo(
 
 
 def _list(folder: Path, run_folder: Path) -> None:
+    from mien.workflows.run_demo import PHOTO, SHEET
+
     what = {
-        folder / "faces.png": "a sheet of the drawn faces",
+        folder / SHEET: "a sheet of the drawn faces",
         run_folder / "curves.png": "accuracy and loss over the epochs",
         run_folder / "PrivateTest" / "confusion.png": "the confusion matrix of the test split",
         run_folder / "PrivateTest" / "samples.png": "sample predictions, right and wrong",
         run_folder / "PrivateTest" / "report.html": "the complete report",
-        folder / "photo.jpg": "a photo with its face and expression drawn in",
+        folder / PHOTO: "a photo with its face and expression drawn in",
         run_folder / "facial_emotions_model.h5": "the Keras model",
         run_folder / "model.onnx": "the ONNX model with its model card",
     }

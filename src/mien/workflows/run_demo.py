@@ -6,22 +6,27 @@ print(done.run_folder, [face.expression.label for face in done.faces])
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import DataError, ModelError
+from mien.ownership import LIST, guarding
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from mien.data.dataset import Dataset
+    from mien.ownership import Guard
     from mien.recognition.faces import Face
     from mien.training.recipe import Recipe
     from mien.training.trainer import Run
     from mien.workflows.reporter import Reporter
 
-TABLE = "drawn.csv"
-"""File name of the drawn faces."""
+TABLE, SHEET, PHOTO = "drawn.csv", "faces.png", "photo.jpg"
+"""File names of the drawn faces, of a sheet of them, and of the annotated photo."""
+
+_REMEDY = "Give another folder with `out`."
 
 _FACES = 2100
 _EPOCHS = 8
@@ -86,12 +91,14 @@ def run_demo(options: DemoOptions, reporter: Reporter) -> Demo:
 
     prepare_keras()
     folder, run_folder = options.out, options.run_folder
-    _require_own(folder)
+    force = _is_earlier(folder)
+    _require_own(folder, force=force)
     reporter.step(1, "Data")
     if options.data:
         dataset = load_data(options.data, DataOptions("fer2013", options.class_names), reporter)
     else:
-        dataset = _draw(folder, reporter)
+        with _guarded(folder, force=force):
+            dataset = _draw(folder, reporter)
     _require_test(dataset)
     reporter.step(2, "Training")
     if _train(dataset, options, reporter).interrupted:
@@ -101,19 +108,34 @@ def run_demo(options: DemoOptions, reporter: Reporter) -> Demo:
     reporter.step(4, "The saved models, read back")
     _compare_models(run_folder, dataset, reporter)
     reporter.step(5, "A photo, with the bundled model")
-    return Demo(run_folder, faces=_recognize(folder))
+    with _guarded(folder, force=force):
+        return Demo(run_folder, faces=_recognize(folder))
 
 
-def _require_own(folder: Path) -> None:
-    """Refuse a folder with files that the demo would overwrite, unless an earlier demo wrote them."""
+def _guarded(folder: Path, *, force: bool) -> AbstractContextManager[Guard]:
+    """Protect the user's files in the folder, unless `force` is set."""
+    return guarding(_REMEDY, folder=folder, force=force)
+
+
+def _is_earlier(folder: Path) -> bool:
+    """Return whether a folder contains a demo of an older version, without a list of files."""
     from mien.training.run_folder import foreign_files
 
-    found = [name for name in (TABLE, "faces.png", "photo.jpg") if os.path.lexists(folder / name)]
-    begun = [path for path in folder.glob("run*/recipe.json") if not foreign_files(path.parent)]
-    if found and not begun:
-        raise ModelError(
-            f"{folder}: the demo would overwrite {', '.join(found)} there. Give another folder with `out`."
-        )
+    if (folder / LIST).exists():
+        return False
+    return any(not foreign_files(path.parent) for path in folder.glob("run*/recipe.json"))
+
+
+def _require_own(folder: Path, *, force: bool) -> None:
+    """Refuse a folder with files of the user that the demo would overwrite.
+
+    Raises:
+        ModelError: If there is one, and `force` is not set.
+    """
+    with _guarded(folder, force=force) as guard:
+        found = [name for name in (TABLE, SHEET, PHOTO) if not guard.allows(folder / name)]
+    if found and not force:
+        raise ModelError(f"{folder}: the demo would overwrite {', '.join(found)} there. {_REMEDY}")
 
 
 def _draw(folder: Path, reporter: Reporter) -> Dataset:
@@ -125,10 +147,8 @@ def _draw(folder: Path, reporter: Reporter) -> Dataset:
     table = folder / TABLE
     write_csv(dataset, table)
     names = [dataset.label_set.classes[i] for i in dataset.labels[:70]]
-    plot_faces(dataset.images[:70], names, folder / "faces.png", title="Drawn faces")
-    reporter.message(
-        f"Drew {len(dataset):,} faces into {table}, in the form of FER2013; faces.png shows some."
-    )
+    plot_faces(dataset.images[:70], names, folder / SHEET, title="Drawn faces")
+    reporter.message(f"Drew {len(dataset):,} faces into {table}, in the form of FER2013; {SHEET} shows some.")
     return load(table)
 
 
@@ -219,5 +239,5 @@ def _recognize(folder: Path) -> tuple[Face, ...]:
 
     photo = read_image(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
     faces = Recognizer()(photo)
-    write_image(folder / "photo.jpg", draw_faces(photo, faces))
+    write_image(folder / PHOTO, draw_faces(photo, faces))
     return tuple(faces)
