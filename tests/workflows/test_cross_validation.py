@@ -15,15 +15,17 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 import mien
+from mien.data import ferplus, loading
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING, Dataset
 from mien.data.division import folds_of
 from mien.errors import DataError, ModelError
 from mien.evaluation.scoring import evaluate as score
 from mien.labels import LabelSet
-from mien.workflows import cross_validate
+from mien.workflows import cross_validate, find_learning_rate
 from mien.workflows.cross_validation_files import require_replaceable, write_results
 from mien.workflows.options import TrainOptions
 from mien.workflows.reporter import Reporter, SilentReporter
+from tests.builders.datasets import make_dataset
 from tests.helpers.command import is_one_sentence
 from tests.helpers.command import mien as command
 
@@ -174,6 +176,36 @@ def test_options_that_do_not_apply_to_a_learning_rate_search_are_refused(
             faces((9, 9, 9)), out=tmp_path / "lr", reporter=SilentReporter(), **{option: value}
         )
     assert not (tmp_path / "lr").exists()
+
+
+def test_votes_next_to_the_table_are_used_as_in_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class End(Exception):
+        pass
+
+    def end(part: Dataset, *_: object) -> None:
+        assert part.votes is not None
+        raise End
+
+    table = tmp_path / "table.csv"
+    table.touch()
+    monkeypatch.setattr(cross_validate, "load_data", lambda *_: make_dataset())
+    monkeypatch.setattr(loading, "find_votes", lambda folder: folder / "fer2013new.csv")
+    monkeypatch.setattr(
+        ferplus, "attach_votes", lambda given, _: replace(given, votes=np.ones((len(given), 10), np.int64))
+    )
+    monkeypatch.setattr(cross_validate, "_train_fold", end)
+    with pytest.raises(End):
+        mien.cross_validate(table, 2, "small-alone", out=tmp_path / "cv", reporter=SilentReporter())
+
+
+def test_teachers_of_a_learning_rate_search_are_reported() -> None:
+    told = Told()
+    find_learning_rate._refuse_unused(TrainOptions.of(teachers="small"), told)
+    assert told.warnings == [
+        "Note: a learning rate search learns the labels only, so `teachers` are not used."
+    ]
 
 
 @pytest.mark.parametrize(

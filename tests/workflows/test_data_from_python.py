@@ -236,7 +236,7 @@ def test_shares_that_do_not_apply_to_data_on_a_path_are_reported(
 
 def test_votes_of_data_without_a_path_are_not_searched_in_the_current_folder() -> None:
     with pytest.raises(DataError, match=r"these data do not have\. Pass a data set from mien\.load"):
-        with_votes(make_dataset(), "memory", "small")
+        with_votes(make_dataset(), RunConfig(get_recipe("small"), "memory"))
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from mien.html_table import html_table
 from mien.training.keras_start import prepare_keras
 from mien.wording import counted
 from mien.workflows.cross_validation_files import require_replaceable, write_results
-from mien.workflows.load_data import load_data
+from mien.workflows.load_data import load_data, with_votes
 from mien.workflows.notebook import default_reporter
 from mien.workflows.options import TrainOptions, refuse_given
 from mien.workflows.run_plan import make_plan
@@ -139,7 +139,8 @@ def run_cross_validation(data: Any, options: TrainOptions, folds: int, reporter:
     folder = options.out or plan.folder.with_name(f"{plan.folder.name}-kfold{folds}")
     require_replaceable(folder)
     reading = replace(plan.reading, shares=None, split_seed=None)  # the folds are the division
-    whole = _usable(load_data("synthetic" if data is None else data, reading, reporter), reporter)
+    dataset = load_data("synthetic" if data is None else data, reading, reporter)
+    whole = _usable(with_votes(dataset, plan.config), reporter)
     prepare_keras(options.backend)
     custom = CustomFolds(options.custom, plan.config.recipe)
     numbers = folds_of(whole, folds, plan.reading.split_seed or 0)

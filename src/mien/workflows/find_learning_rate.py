@@ -64,7 +64,7 @@ def find_learning_rate(
         out: the folder of the plot; by default the run folder that `mien.train` would use.
         reporter: the reporter; by default a display in a notebook, else the logger `mien`.
         **options: options as for `mien.train`, except `resume`, `devices`, `hosts` and `host_index`; `callbacks` are not
-            called.
+            called, and `teachers` are not used.
 
     Raises:
         DataError: If the data cannot be read or cannot be trained on, or the loss is NaN.
@@ -96,8 +96,7 @@ def run_learning_rate_search(data: Any, options: TrainOptions, reporter: Reporte
     from mien.training.learning_rate_search import search_learning_rate
     from mien.workflows.open_teachers import open_start
 
-    if plan.config.recipe.joint and dataset.votes is None:
-        dataset = with_votes(dataset, plan.config.path, plan.config.recipe.name)
+    dataset = with_votes(dataset, plan.config)
     config = fit_to_data(plan.config, options, dataset, reporter)
     dataset = with_validation(dataset, reporter)
     require_trainable(dataset)
@@ -123,11 +122,13 @@ def run_learning_rate_search(data: Any, options: TrainOptions, reporter: Reporte
 
 
 def _refuse_unused(options: TrainOptions, reporter: Reporter) -> None:
-    """Refuse options of a training that would change the result, and report callbacks, which would not."""
+    """Refuse options that mean another training, and report those that the search does not use."""
     names = ("resume", "devices", "hosts", "host_index")
     refuse_given(
         "A learning rate search is a short training of its own on one device",
         {name: getattr(options, name) for name in names},
     )
+    if options.teachers:
+        reporter.warning("Note: a learning rate search learns the labels only, so `teachers` are not used.")
     if options.custom.callbacks:
         reporter.warning("Note: `callbacks` are not called in a learning rate search, which has no epochs.")

@@ -11,6 +11,7 @@ from mien.workflows.crop_faces import make_cropper, require_crop_folder, save_cr
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
+    from mien.training.run_config import RunConfig
     from mien.workflows.options import DataOptions
     from mien.workflows.reporter import Reporter
 
@@ -149,15 +150,18 @@ def warn_of_unused_division(dataset: Dataset, options: DataOptions, reporter: Re
         )
 
 
-def with_votes(dataset: Dataset, path: str, recipe: str) -> Dataset:
-    """Return the data set with the FER+ votes next to its table.
+def with_votes(dataset: Dataset, config: RunConfig) -> Dataset:
+    """Return the data set with the FER+ votes next to its table, if the recipe learns them and it has none yet.
 
     Raises:
-        DataError: If there are none.
+        DataError: If they are needed, and there are none.
     """
     from mien.data.ferplus import attach_votes
     from mien.data.loading import find_votes
 
+    if not config.recipe.joint or dataset.votes is not None:
+        return dataset
+    path, recipe = config.path, config.recipe.name
     if is_synthetic(path):
         raise DataError(
             f"The recipe {recipe} learns the FER+ votes too, which drawn faces do not have. Leave that part out with "

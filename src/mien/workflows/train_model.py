@@ -112,8 +112,7 @@ def run_training(data: Any, options: TrainOptions, reporter: Reporter) -> Run:
     from mien.workflows.run import Run
 
     plan = replace(plan, config=replace(plan.config, label_set=dataset.label_set.name))
-    if plan.config.recipe.joint and dataset.votes is None:
-        dataset = with_votes(dataset, plan.config.path, plan.config.recipe.name)
+    dataset = with_votes(dataset, plan.config)
     trainer = RunTrainer(reporter, devices)
     plan = replace(plan, folder=devices.own_folder(plan.folder) if devices else plan.folder)
     try:
