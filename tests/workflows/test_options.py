@@ -18,8 +18,10 @@ from mien.training.augmentation import Augmentation
 from mien.training.builtin_recipes import RECIPES, find_recipe, get_recipe
 from mien.training.network_specs import Compact
 from mien.training.recipe import Recipe
+from mien.training.trainer import Run as Trained
 from mien.workflows.load_model import parse_names
 from mien.workflows.options import ModelOptions, TrainOptions
+from mien.workflows.run import Run
 
 
 def test_keywords_are_assigned_to_recipe_and_run_options() -> None:
@@ -158,3 +160,10 @@ def test_class_names_of_a_model_may_be_class_indices_but_no_set() -> None:
     for refuse in (check_class_names, parse_class_names, lambda names: ModelOptions(class_names=names)):
         with pytest.raises(DataError, match="got set, which has no order"):
             refuse({"angry", "happy"})
+
+
+def test_teachers_and_start_may_be_runs() -> None:
+    run = Run(Trained(Path("runs/mine"), get_recipe("classic"), [{"val_loss": 1.0}], interrupted=False))
+    assert TrainOptions.of(start=run).start == "runs/mine"
+    for given in (run, [run], Path("runs/mine"), "runs/mine", iter(["runs/mine"])):
+        assert TrainOptions.of(teachers=given).teachers == ("runs/mine",)

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,9 +114,10 @@ class TrainOptions:
             that is resumed.
         changes: changed fields of the recipe and of its augmentation.
         data: options for reading the data.
-        teachers: models to learn from; by default the teachers of the recipe are trained first.
-        start: a model whose weights to start from; without a recipe it is fine-tuned, with defaults by the number of
-            images.
+        teachers: models to learn from: paths, bundled names or a `mien.Run`; by default the teachers of the recipe are
+            trained first.
+        start: a model whose weights to start from, likewise; without a recipe it is fine-tuned, with defaults by the
+            number of images.
         freeze: whether to train only the heads, on the trunk of `start`.
         augmentation_cache: the folder of precomputed augmented images and teachers' predictions.
         save_every: minimum time between two checkpoints in seconds.
@@ -174,15 +175,14 @@ class TrainOptions:
         data = _take(given, {f.name for f in fields(DataOptions)})
         custom = _take(given, {f.name for f in fields(CustomParts)})
         run = _take(given, own)
-        if isinstance(teachers := run.get("teachers"), str | Path):
-            teachers = [teachers]
-        if teachers is not None:
-            run["teachers"] = tuple(str(teacher) for teacher in teachers)
+        if (teachers := run.get("teachers")) is not None:
+            several = isinstance(teachers, Iterable) and not isinstance(teachers, str)
+            run["teachers"] = tuple(map(_path_of_model, teachers if several else [teachers]))
         for name in ("out", "augmentation_cache"):
             if name in run:
                 run[name] = Path(run[name])
         if "start" in run:
-            run["start"] = str(run["start"])
+            run["start"] = _path_of_model(run["start"])
         if "callbacks" in custom:
             custom["callbacks"] = tuple(custom["callbacks"])
         _require_known(given, own)
@@ -234,6 +234,12 @@ def refuse_given(why: str, given: Mapping[str, Any], *, remedy: str = "") -> Non
         raise ModelError(
             f"{why}, to which {told} {'does' if len(names) == 1 else 'do'} not apply. Leave {told} out{remedy}."
         )
+
+
+def _path_of_model(model: Any) -> str:
+    """Return the path or name of a model; of a `mien.Run`, its folder."""
+    folder = getattr(model, "folder", None)
+    return str(folder if isinstance(folder, Path) else model)
 
 
 def _take(given: dict[str, Any], names: set[str]) -> dict[str, Any]:
