@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import mien
+from mien.data.dataset import PRIVATE_TEST, TRAINING, Dataset
 from mien.errors import DataError
-from mien.labels import FER2013, FERPLUS
+from mien.labels import FER2013, FERPLUS, LabelSet
 from mien.workflows.evaluation_classes import may_have_other_classes
 from mien.workflows.options import DataOptions
 from mien.workflows.reporter import Reporter
@@ -93,6 +94,18 @@ def test_two_models_are_compared_on_a_table_of_other_classes(model: Path, tmp_pa
     data = write_table(tmp_path / "ckextended.csv", [*range(8)] * 3)
     done = mien.compare(model, model, data, reporter=Told())
     assert (done.first.n, done.comparison.agreement) == (21, 1.0)
+
+
+def test_copies_in_classes_that_the_model_does_not_have_are_still_copies(model: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 48, 48), dtype=np.uint8)
+    labels = [0, 1, 2, 2, 2, 2, 0, 1, 0, 1, 0, 1]
+    copies = Dataset(
+        np.concatenate([images, images]),
+        np.eye(3, dtype=np.float32)[labels],
+        np.repeat([TRAINING, PRIVATE_TEST], 6),
+        LabelSet("custom", ("angry", "happy", "grumpy")),
+    )
+    assert mien.evaluate(model, copies).duplicate_free == {"n": 0, "accuracy": None, "macro_f1": None}
 
 
 def test_single_wrong_label_in_a_table_is_still_an_error(model: Path, tmp_path: Path) -> None:

@@ -110,8 +110,8 @@ class Dataset:
         groups: str (n,), the person or video that each image shows, if the source names it.
         files: str (n,), the path of each image as given in the source (relative to its folder, or in its table), if
             images are files.
-        copied: bool (n,), whether another split of the complete source contains an exact copy of the image; set for
-            FER+, whose images without a majority are removed, so that comparing the rest would miss copies.
+        copied: bool (n,), whether another split of the complete source contains an exact copy of the image; set if
+            images were removed, such as those without a majority in FER+, so that comparing the rest would miss copies.
         divided: whether there are splits; `False` if the source has none and all images are Training.
         division: the `shares` and `split_seed` used to divide a source without splits; `None` if the splits are those
             of the source.

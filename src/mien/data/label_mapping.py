@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.data.classes import parse_word
+from mien.data.inspection import copied_elsewhere
 from mien.errors import DataError
 from mien.labels import LabelSet, meaning
 
@@ -106,7 +107,10 @@ def map_to(
         tuple(name for i, name in enumerate(label_set.classes) if i not in found_places),
         models=1 if shared is None else 2,
     )
-    return (mapped.select(~lost) if lost.any() else mapped), mapping
+    if not lost.any():
+        return mapped, mapping
+    copied = copied_elsewhere(dataset) if dataset.copied is None else dataset.copied
+    return replace(mapped, copied=copied).select(~lost), mapping
 
 
 def find_class(name: str, label_set: LabelSet) -> int | None:
