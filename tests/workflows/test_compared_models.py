@@ -222,6 +222,15 @@ def test_a_single_group_is_reported_because_the_intervals_have_no_width(
             assert notes[0].endswith("Add images of other groups.")
 
 
+def test_a_comparison_of_data_with_groups_says_that_the_test_ignores_them(own: Path, three: Path) -> None:
+    dataset = mien.load(three)
+    groups = np.array([f"p{i % 3}" for i in range(len(dataset))])
+    for data, expected in ((dataset, 0), (replace(dataset, groups=groups), 1)):
+        told = Told()
+        mien.compare(own, own, data, reporter=told)
+        assert sum("McNemar's test does not" in text for text in told.warnings) == expected
+
+
 def test_a_source_with_a_single_group_is_reported(own: Path, three: Path) -> None:
     dataset = mien.load(three)
     sources = np.array(["press"] * 4 + ["video"] * 8)

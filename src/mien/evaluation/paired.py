@@ -82,6 +82,8 @@ class Comparison:
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
     """Test whether two models are equally accurate.
 
+    The images count as independent; for images of few people or videos, the p-value is too low.
+
     Args:
         first: which images the first model classifies correctly, bool (n,).
         second: the same for the second model, bool (n,).

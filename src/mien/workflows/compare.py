@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from mien.evaluation.paired import Comparison
     from mien.workflows.options import ClassNames
 
+_INDEPENDENT = (
+    "The 95% intervals of the differences take the groups of the images into account, but McNemar's test does not. "
+    "Images of one group tend to be right or wrong together, so its p-value may be too low."
+)
+
 
 @dataclass(frozen=True, repr=False)
 class Compared:
@@ -194,6 +199,8 @@ def run_comparison(
     if keep is not None and done[0].dataset is not None:
         save_crops(done[0].dataset, keep)
     one, other = (evaluated.evaluation for evaluated in done)
+    if one.groups is not None:
+        reporter.warning(f"Note: {_INDEPENDENT}")
     for evaluated in done:
         reporter.evaluation(evaluated.evaluation, evaluated.model)
     return Compared(one, other, compare_evaluations(one, other))
