@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import mien
 from mien.data.dataset import PRIVATE_TEST, TRAINING, Dataset
+from mien.data.synthetic.drawn_faces import synthetic_dataset
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS, LabelSet
 from mien.workflows.evaluation_classes import may_have_other_classes
@@ -94,6 +96,19 @@ def test_two_models_are_compared_on_a_table_of_other_classes(model: Path, tmp_pa
     data = write_table(tmp_path / "ckextended.csv", [*range(8)] * 3)
     done = mien.compare(model, model, data, reporter=Told())
     assert (done.first.n, done.comparison.agreement) == (21, 1.0)
+
+
+def test_dataset_with_votes_is_evaluated_on_them_if_the_labels_of_ferplus_are_requested() -> None:
+    voted = synthetic_dataset(80, label_set=FERPLUS)
+    places = [FER2013.index("neutral" if name == "contempt" else name) for name in FERPLUS.classes]
+    targets = np.eye(7, dtype=np.float32)[[places[label] for label in voted.labels]]
+    both = replace(voted, targets=targets, label_set=FER2013)
+    expected = mien.evaluate("small", voted)
+    for label_set in ("ferplus", FERPLUS):
+        found = mien.evaluate("small", both, label_set=label_set)  # type: ignore[arg-type]
+        assert (found.true.tolist(), found.accuracy) == (expected.true.tolist(), expected.accuracy)
+        assert found.label_mapping is None
+    assert mien.evaluate("small", both).labels == FER2013.classes
 
 
 def test_copies_in_classes_that_the_model_does_not_have_are_still_copies(model: Path) -> None:

@@ -48,10 +48,12 @@ def reading_label_set(
 ) -> str | LabelSet | None:
     """Return the label set for reading the data: the requested one, that of a table, or the classes of the data.
 
-    A `mien.Dataset` keeps its own, and its classes are mapped to those of the model.
+    A `mien.Dataset` keeps its own, and its classes are mapped to those of the model, unless FER+'s labels are requested
+    and it has the votes.
     """
     if is_dataset(data):
-        return None
+        voted = label_set in {FERPLUS, FERPLUS.name} and data.votes is not None
+        return FERPLUS if voted else None
     if label_set == FUSED:
         return FER2013
     if label_set is not None:
