@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,8 @@ from mien.cli.option_names import with_options
 from mien.data.dataset import Dataset
 from mien.errors import DataError, ModelError
 from mien.labels import FER2013, FERPLUS
+from mien.training.builtin_recipes import get_recipe
+from mien.training.checkpoint import HISTORY_COLUMNS, TrainingState
 from mien.workflows import find_learning_rate, model_hub
 from mien.workflows.finalize import without_onnx
 from mien.workflows.options import DataOptions, TrainOptions
@@ -141,6 +144,25 @@ def test_former_names_of_functions_are_aliases() -> None:
 
 def test_runs_are_listed_in_python(tmp_path: Path) -> None:
     assert mien.list_runs(tmp_path) == []
+
+
+@pytest.mark.parametrize(("epochs", "finished"), [(3, False), (60, True)])
+def test_a_run_that_ctrl_c_stopped_is_not_listed_as_finished(
+    tmp_path: Path, epochs: int, finished: bool
+) -> None:
+    recipe = get_recipe("classic").to_dict()
+    rows = [
+        {**dict.fromkeys(HISTORY_COLUMNS, 0.5), "epoch": epoch, "val_loss": 1 / epoch}
+        for epoch in range(1, epochs + 1)
+    ]
+    TrainingState(recipe, rows).write_text_files(tmp_path)
+    (tmp_path / "recipe.json").write_text(json.dumps({**recipe, "data": {"path": "faces"}}))
+    (tmp_path / "evaluation.json").write_text(json.dumps({"macro_f1": 0.25}))
+    (row,) = mien.list_runs(tmp_path)
+    assert (row["epochs"], row["of"], row["best_epoch"], row["finished"]) == (epochs, 60, epochs, finished)
+    state = json.loads((tmp_path / "state.json").read_text())
+    (tmp_path / "state.json").write_text(json.dumps({**state, "history": [{}, 3, *rows]}))
+    assert mien.list_runs(tmp_path)[0]["best_epoch"] == epochs  # without damaged rows
 
 
 @pytest.mark.parametrize("resumable", [True, False])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.workflows.load_data import is_dataset, is_synthetic, load_data
-from mien.workflows.run_data import read_run_config
+from mien.workflows.run_data import is_same_place, read_run_config
 from mien.workflows.run_reading import data_options_of
 from mien.workflows.trained_split import divide_as_trained
 
@@ -36,7 +35,7 @@ def read_for_calibration(loaded: LoadedModel, data: Any, reading: DataOptions, r
     if is_synthetic(data) or is_dataset(data):
         return load_data(data, reading, reporter)
     config = None if loaded.folder is None else read_run_config(loaded.folder)
-    if config is not None and _is_at(data, config.path):
+    if config is not None and is_same_place(data, config.path):
         return load_data(data, data_options_of(config, reading), reporter)
     if (trained := divide_as_trained(loaded, data, None, reading)) is not None:
         return trained
@@ -46,10 +45,6 @@ def read_for_calibration(loaded: LoadedModel, data: Any, reading: DataOptions, r
             "whole photos too, give it here as well."
         )
     return load_data(data, reading, reporter)
-
-
-def _is_at(data: Any, path: str) -> bool:
-    return isinstance(data, str | Path) and Path(data).resolve() == Path(path).resolve()
 
 
 def _detects(loaded: LoadedModel, config: RunConfig | None) -> bool:

@@ -12,6 +12,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mien.training.checkpoint import TrainingState, best_row
+
 
 def list_runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
     """Return the runs in a folder and its subfolders, the newest last. Keras is not needed.
@@ -22,7 +24,8 @@ def list_runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
     Returns:
         For each `run`, `data`, `classes`, `recipe`, `start`, `seed`, `epochs` (done), `of` (at most), `best_epoch`,
         `val_accuracy`, `val_loss` and `val_macro_f1` of the epoch that is kept, `test_accuracy` if it was evaluated on
-        PrivateTest, `seconds` of its epochs, and `finished`. Unknown values are `None`.
+        PrivateTest, `seconds` of its epochs, and `finished`: whether no epoch is left and all files are written.
+        Unknown values are `None`.
     """
     rows = []
     for recipe in sorted(Path(folder).rglob("recipe.json"), key=lambda path: path.stat().st_mtime):
@@ -42,8 +45,9 @@ def read_row(folder: Path) -> dict[str, Any] | None:
     test = _read(folder / "PrivateTest" / "evaluation.json") or {}
     if test.get("split") != "PrivateTest":  # older versions wrote the scores of other data there
         test = {}
-    history = [row for row in state.get("history", []) if isinstance(row, dict)]
-    best = _best(history, str(recipe.get("select")))
+    rows = state.get("history", [])
+    history = [row for row in rows if isinstance(row, dict) and row.keys() >= {"epoch", "val_loss"}]
+    best = best_row(history, recipe.get("select", "loss")) or {}
     scores = _read(folder / "evaluation.json") or {}  # of the epoch that is kept, on the validation split
     data = recipe["data"]
     return {
@@ -62,19 +66,16 @@ def read_row(folder: Path) -> dict[str, Any] | None:
         "val_macro_f1": best.get("val_macro_f1", scores.get("macro_f1")),
         "test_accuracy": test.get("accuracy"),
         "seconds": sum(float(row.get("seconds", 0)) for row in history),
-        "finished": bool(scores),
+        "finished": bool(scores) and _has_ended(state),
     }
 
 
-def _best(history: list[dict[str, float]], select: str) -> dict[str, float]:
-    """Return the row of the epoch that is kept, as chosen by `mien.training.checkpoint.best_row`."""
-    if not history:
-        return {}
-    if select == "last":
-        return history[-1]
-    if select == "macro_f1" and "val_macro_f1" in history[0]:
-        return max(history, key=lambda row: (row["val_macro_f1"], -row["val_loss"]))
-    return min(history, key=lambda row: row["val_loss"])
+def _has_ended(state: dict[str, Any]) -> bool:
+    """Return whether a training is not one that Ctrl-C stopped, which has scores as well."""
+    try:
+        return TrainingState(**state).finished if state else True
+    except (TypeError, KeyError, AttributeError):  # a damaged file
+        return False
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -123,7 +123,7 @@ def is_run_data(model: LoadedModel, data: Any, dataset: Dataset) -> bool:
         difference = None
     if difference is not None:
         return not difference
-    return _is_same_place(data, config.path)
+    return is_same_place(data, config.path)
 
 
 def _read_and_divide(
@@ -156,7 +156,7 @@ def _read(request: DataRequest, folder: Path, config: RunConfig | None, reporter
     """
     if request.data is not None or config is None:
         options = request.options
-        if not options.group and config is not None and _is_same_place(request.data, config.path):
+        if not options.group and config is not None and is_same_place(request.data, config.path):
             options = replace(options, group=config.reading.get("group"))  # they were held out together
         return load_data(request.data, options, reporter)
     asked, path = request.options, config.path
@@ -180,7 +180,8 @@ def _read(request: DataRequest, folder: Path, config: RunConfig | None, reporter
         raise
 
 
-def _is_same_place(data: Any, path: str) -> bool:
+def is_same_place(data: Any, path: str) -> bool:
+    """Return whether data are read from a path."""
     return isinstance(data, str | Path) and Path(data).resolve() == Path(path).resolve()
 
 
