@@ -128,3 +128,13 @@ def test_command_and_function_detect_faces_in_the_calibration_images(
     mien.export(model, "int8", data=photos, detect=True, out=tmp_path / "b.onnx", reporter=Told())
     expected = mien.load(photos, crop=crop).images
     assert [np.array_equal(dataset.images, expected) for dataset in used] == [True, True]
+
+
+def test_options_for_images_of_a_format_that_needs_none_are_reported(tmp_path: Path) -> None:
+    model, told = make_onnx(tmp_path / "m.onnx"), Told()
+    mien.export(model, out=tmp_path / "plain.onnx", reporter=told)
+    assert told.warnings == []
+    mien.export(model, out=tmp_path / "o.onnx", data="faces", detect=True, reporter=told)
+    assert told.warnings == [
+        "Note: the format onnx needs no images, so `data` and `detect` did not change the file."
+    ]

@@ -170,11 +170,28 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
         sum(file.stat().st_size for file in target.rglob("*")) if target.is_dir() else target.stat().st_size
     )
     reporter.message(f"Wrote {target} ({size / 1e6:.1f} MB)")
-    if options.format == "int8" and isinstance(options.data, str) and options.data == "synthetic":
+    if unused := _unused(options):
+        reporter.warning(
+            f"Note: the format {options.format} needs no images, so {unused} did not change the file."
+        )
+    if options.format == "int8" and _is_default(options.data):
         reporter.warning(
             "Its ranges were set on drawn faces; photos like those it will see set them better: `data=PATH`"
         )
     return target
+
+
+def _unused(options: ExportOptions) -> str:
+    """Return the given options for images of an export that uses none, as a list for a message."""
+    if options.format == "int8" or FORMATS[options.format].is_foreign:
+        return ""
+    given = {"data": not _is_default(options.data)}
+    given |= {name: bool(getattr(options.reading, name)) for name in ("label_set", "class_names", "detect")}
+    return " and ".join(f"`{name}`" for name, is_given in given.items() if is_given)
+
+
+def _is_default(data: Any) -> bool:
+    return isinstance(data, str) and data == "synthetic"
 
 
 def is_onnx(model: Any) -> bool:
