@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import shlex
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 import mien
 from mien.cli.option_names import with_options
+from mien.cli.train import _how_to_continue
 from mien.data.dataset import Dataset
 from mien.errors import DataError, ModelError
 from mien.labels import FER2013, FERPLUS
@@ -27,6 +30,7 @@ from mien.workflows.options import DataOptions, TrainOptions
 from mien.workflows.reporter import SilentReporter
 from mien.workflows.run_plan import TrainingInterrupted
 from tests.builders.models import make_onnx
+from tests.helpers.command import mien as command
 
 RENAMED = {
     "labels": "label_set", "tta": "flip_tta", "format_": "format",
@@ -187,6 +191,17 @@ def test_ctrl_c_names_the_call_in_python_and_the_command_on_the_command_line(
     told = capsys.readouterr().err
     command = f"Resume with: mien train --resume --out {tmp_path}"
     assert told.endswith(f"{command if resumable else 'The same command starts again.'}\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its shells quote in another way")
+def test_suggested_commands_quote_paths_with_spaces(tmp_path: Path) -> None:
+    folder = tmp_path / "my runs"
+    folder.mkdir()
+    (folder / "last.keras").touch()
+    told = _how_to_continue(TrainingInterrupted.before_an_epoch(folder))
+    assert shlex.split(told)[-1] == str(folder)
+    told = command("data", "draw", folder / "drawn.csv", "--n", "21").stdout
+    assert shlex.split(told)[-1] == str(folder / "drawn.csv")
 
 
 def test_ctrl_c_in_a_teacher_or_fold_continues_with_the_same_call() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from mien.quoting import MOST, quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 _LONGEST_PATH = 1024
 
@@ -44,6 +47,14 @@ def _options_with_value(command: Any) -> Iterator[str]:
             yield from (name for name in getattr(parameter, "opts", ()) if name.startswith("-"))
     for inner in getattr(command, "commands", {}).values():
         yield from _options_with_value(inner)
+
+
+def in_command(path: str | Path) -> str:
+    """Return a path as a word of a command that a message suggests, in quotes if necessary."""
+    text = str(path)
+    if sys.platform == "win32":
+        return f'"{text}"' if " " in text else text
+    return shlex.quote(text)
 
 
 def bounded(message: str, arguments: Sequence[str]) -> str:

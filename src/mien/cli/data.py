@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.arguments import in_command
 from mien.cli.completion import complete_data
 from mien.cli.console import counts_table, err, files_count, out, print_json
 from mien.cli.help_text import Command, Group, examples
@@ -189,7 +190,9 @@ def draw(
         raise DataError(f"{target} exists already. Give another name, or overwrite it with --force.")
 
     write_csv(synthetic_dataset(n=n, seed=seed), target)
-    out.print(f"Wrote {counted(n, 'drawn face')} to {target}. Look at them with: mien data check {target}")
+    out.print(
+        f"Wrote {counted(n, 'drawn face')} to {target}. Look at them with: mien data check {in_command(target)}"
+    )
 
 
 @app.command(cls=Command, epilog=examples("mien data fetch", "mien data fetch --to data/"))
@@ -212,7 +215,7 @@ def fetch(
 
     with files_count():
         path = get(to and path_on_disk(to), say=out.print)
-    out.print(f"FER2013 is at {path}. Train on it with: mien train --data {path}")
+    out.print(f"FER2013 is at {path}. Train on it with: mien train --data {in_command(path)}")
 
 
 def _print_inspection(found: Inspection) -> None:

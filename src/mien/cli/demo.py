@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.arguments import in_command
 from mien.cli.completion import complete_data
 from mien.cli.console import Stopped, files_count, out
 from mien.cli.console_reporter import ConsoleReporter
@@ -88,7 +89,7 @@ def _say_next(run_folder: Path, path: str) -> None:
     command = _own_name()
     for rest, told in (
         ("predict YOUR-PHOTO.jpg --save annotated", "the bundled model on your photo"),
-        (f"evaluate {run_folder} --data {path}", ""),
+        (f"evaluate {in_command(run_folder)} --data {in_command(path)}", ""),
         ("data fetch", "the real FER2013, from Kaggle"),
         ("train --data fer2013.csv", "the classic network on it"),
         ("--help", ""),
@@ -102,4 +103,4 @@ def _own_name() -> str:
     found = shutil.which("mien")
     if own.name != "mien" or (found and Path(found).samefile(own)):
         return "mien"
-    return os.path.relpath(own)
+    return in_command(os.path.relpath(own))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.arguments import in_command
 from mien.cli.console import out
 from mien.cli.help_text import examples
 from mien.cli.shared_options import HubArgument
@@ -35,4 +36,4 @@ def pull(
     from mien.workflows.model_hub import pull_model
 
     path = pull_model(address, out_folder, force=force)
-    out.print(f"The model is {path}. Use it with: mien predict photo.jpg --model {path}")
+    out.print(f"The model is {path}. Use it with: mien predict photo.jpg --model {in_command(path)}")

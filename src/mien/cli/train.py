@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import mien.cli.train_options as its
+from mien.cli.arguments import in_command
 from mien.cli.console import Stopped, files_count, out
 from mien.cli.shared_options import (
     CacheOption,
@@ -140,7 +141,7 @@ def _cross_validate(data: str | None, options: TrainOptions, folds: int) -> None
 def _how_to_continue(stop: TrainingInterrupted) -> str:
     """Return the message after Ctrl-C, with the command that continues."""
     if stop.folder:
-        return f"{stop.happened} Resume with: mien train --resume --out {stop.folder}"
+        return f"{stop.happened} Resume with: mien train --resume --out {in_command(stop.folder)}"
     return f"{stop.happened} The same command {stop.effect}."
 
 
@@ -177,13 +178,14 @@ def _train(data: str | None, options: TrainOptions) -> None:
         raise Stopped(_how_to_continue(stop)) from None
     if run.interrupted:
         raise Stopped(
-            f"\nStopped after epoch {len(run.history)}. Resume with: mien train --resume --out {run.folder}"
+            f"\nStopped after epoch {len(run.history)}. Resume with: mien train --resume --out {in_command(run.folder)}"
         )
     out.print(f"\nEverything is in {run.folder}.")
     if (run.folder / "tensorboard").is_dir():
-        out.print(f"View the logs with: tensorboard --logdir {run.folder}")
+        out.print(f"View the logs with: tensorboard --logdir {in_command(run.folder)}")
     if (run.folder / "mlflow.db").is_file():
-        out.print(f"View the logs with: mlflow ui --backend-store-uri sqlite:///{run.folder / 'mlflow.db'}")
+        database = in_command(f"sqlite:///{run.folder / 'mlflow.db'}")
+        out.print(f"View the logs with: mlflow ui --backend-store-uri {database}")
     dataset = run.dataset
     if unreadable := dataset.left_out.unreadable:
         out.print(
@@ -191,4 +193,4 @@ def _train(data: str | None, options: TrainOptions) -> None:
         )
     if (dataset.labels[dataset.split == "PrivateTest"] >= 0).any():
         out.print("Evaluate it on the test split, once, at the end:")
-        out.print(f"  mien evaluate {run.folder} --split PrivateTest")
+        out.print(f"  mien evaluate {in_command(run.folder)} --split PrivateTest")
