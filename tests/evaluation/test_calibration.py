@@ -265,3 +265,23 @@ def test_each_image_is_transformed_by_a_fit_on_other_images() -> None:
     assert len(seen) == 5
     assert sum(53 - n for n in seen) == 53
     assert out_of_fold(p[:4], true[:4], fit, apply) is None
+
+
+def test_images_of_a_group_are_never_on_both_sides_of_a_fold() -> None:
+    p, true = sampled(60)
+    groups = np.array([f"person {i // 6}" for i in range(60)])
+    group_of = {row.tobytes(): group for row, group in zip(p, groups, strict=True)}
+
+    def fit(rows: np.ndarray, _: np.ndarray) -> set[str]:
+        return {group_of[row.tobytes()] for row in rows}
+
+    def apply(rows: np.ndarray, fitted_on: set[str]) -> np.ndarray:
+        assert not fitted_on & {group_of[row.tobytes()] for row in rows}
+        return rows
+
+    found = out_of_fold(p, true, fit, apply, groups=groups)
+    assert found is not None
+    np.testing.assert_array_equal(found, p)
+    assert out_of_fold(p, true, fit, apply, groups=np.repeat(["a", "b", "c", "d"], 15)) is None
+    assert judge_temperature(p, true, np.repeat("a", 60)).loss is None
+    assert judge_temperature(p, true, groups) != judge_temperature(p, true)

@@ -34,6 +34,7 @@ def out_of_fold(
     apply: Callable[[Any, Any], NDArray[np.float64]],
     *,
     folds: int = FOLDS,
+    groups: NDArray[np.str_] | None = None,
     seed: int = 0,
 ) -> NDArray[np.float64] | None:
     """Return out-of-fold probabilities: those of each fold are transformed by a fit on the other folds.
@@ -44,18 +45,21 @@ def out_of_fold(
         fit: function from probabilities and labels to fitted parameters.
         apply: function from probabilities and fitted parameters to probabilities (n, classes).
         folds: number of folds.
+        groups: str (n,), the person or video of each image; the images of a group are in the same fold. By default each
+            image is its own group.
         seed: random seed of the assignment to folds.
 
     Returns:
-        float64 (n, classes), or `None` if there are fewer images than folds.
+        float64 (n, classes), or `None` if there are fewer images or groups than folds.
 
     Raises:
         DataError: If they are not probabilities and labels of the same images.
     """
     p, labels = check_scored(probabilities, true)
-    if len(labels) < folds:
+    names, of = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)
+    if len(names) < folds:
         return None
-    part = np.random.default_rng(seed).permutation(len(labels)) % folds
+    part = (np.random.default_rng(seed).permutation(len(names)) % folds)[of]
     found = np.empty(p.shape)
     for fold in range(folds):
         out = part == fold
@@ -73,8 +77,8 @@ class TemperatureFit:
         n: number of images that it was fitted on.
         at_bound: whether the search ended at a bound: the model is always right on these images, or no better than
             chance.
-        loss: cross-validated cross-entropy in nats; `None` with fewer images than folds.
-        ece: cross-validated expected calibration error, in [0, 1]; `None` with fewer images than folds.
+        loss: cross-validated cross-entropy in nats; `None` with fewer images or groups than folds.
+        ece: cross-validated expected calibration error, in [0, 1]; `None` with fewer images or groups than folds.
     """
 
     temperature: float
@@ -90,20 +94,23 @@ class TemperatureFit:
 
 
 def judge_temperature(
-    probabilities: NDArray[np.floating[Any]], true: NDArray[np.integer[Any]]
+    probabilities: NDArray[np.floating[Any]],
+    true: NDArray[np.integer[Any]],
+    groups: NDArray[np.str_] | None = None,
 ) -> TemperatureFit:
     """Fit a temperature and cross-validate it.
 
     Args:
         probabilities: (n, classes), each row summing to 1, of the validation split.
         true: class indices (n,).
+        groups: str (n,), the person or video of each image, which is kept in one fold.
 
     Raises:
         DataError: If they are not probabilities and labels of the same images.
     """
     fitted = fit_temperature(probabilities, true)
     at_bound = not COLDEST * 1.001 < fitted < HOTTEST / 1.001
-    held_out = out_of_fold(probabilities, true, _fit_inside, apply_temperature)
+    held_out = out_of_fold(probabilities, true, _fit_inside, apply_temperature, groups=groups)
     labels = np.asarray(true)
     return TemperatureFit(
         _used(fitted),

@@ -133,7 +133,7 @@ def _calibrate(
             )
 
     raw = score(classifier)
-    fit = judge_temperature(raw.probabilities, raw.true)
+    fit = judge_temperature(raw.probabilities, raw.true, raw.groups)
     _report_temperature(fit, card.label_set, reporter)
     card = replace(card, temperature=fit.temperature)
     calibrated = score(replace(classifier, card=card))

@@ -120,7 +120,7 @@ def finish_release(
         if label_set == FUSED:
             temperature, row["temperature_at_bound"] = _fit_over(path, raw, faces)
         else:
-            fit = judge_temperature(raw.probabilities, raw.true)
+            fit = judge_temperature(raw.probabilities, raw.true, raw.groups)
             temperature, row["temperature_at_bound"] = fit.temperature, fit.at_bound
         card = replace(card.answering_in(label_set), temperature=temperature)
     put_card(path, card)
