@@ -118,4 +118,6 @@ def test_scores_of_a_training_in_its_run_folder_are_not_replaced(tmp_path: Path)
         mien.evaluate("small", make_dataset(), out=tmp_path)
     assert json.loads((tmp_path / "evaluation.json").read_text()) == own
     require_replaceable(tmp_path / "PrivateTest", force=False)
+    with pytest.raises(DataError, match=r"evaluation\.json: expected a folder, found a file"):
+        mien.evaluate("small", make_dataset(), out=tmp_path / "evaluation.json", force=True)
     require_replaceable(tmp_path, force=True)

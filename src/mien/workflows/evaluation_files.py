@@ -58,8 +58,12 @@ def require_replaceable(folder: Path, *, force: bool) -> None:
     Those of a training in its run folder are not replaced either.
 
     Raises:
-        DataError: If there is one, and `force` is not set.
+        DataError: If there is one, and `force` is not set, or the folder is a file.
     """
+    if folder.exists() and not folder.is_dir():
+        raise DataError(
+            f"{quoted_path(str(folder))}: expected a folder, found a file. Choose another with `out`."
+        )
     if not force and read_row(folder) is not None:
         raise DataError(
             f"{quoted_path(str(folder))}: expected a folder for an evaluation, got a run folder, whose own scores and "
