@@ -166,6 +166,12 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
         else:
             with reporter.progress(f"Writing {target}"):
                 _write(loaded, card, target, options, reporter)
+    _report(target, options, reporter)
+    return target
+
+
+def _report(target: Path, options: ExportOptions, reporter: Reporter) -> None:
+    """Report the file or folder that was written, and options that did not change it."""
     size = (
         sum(file.stat().st_size for file in target.rglob("*")) if target.is_dir() else target.stat().st_size
     )
@@ -178,7 +184,6 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
         reporter.warning(
             "Its ranges were set on drawn faces; photos like those it will see set them better: `data=PATH`"
         )
-    return target
 
 
 def _unused(options: ExportOptions) -> str:
