@@ -303,6 +303,12 @@ def test_detections_are_native_numbers_sorted_by_size() -> None:
     json.dumps([face.landmarks.to_dict() for face in faces if face.landmarks])
 
 
+def test_faces_smaller_than_a_pixel_stay_in_their_image() -> None:
+    corners = np.array([[1.7, 3.6, 1.9, 3.9], [-0.3, 0.0, 0.4, 0.2], [0.9, 0.9, 1.3, 1.2]], np.float32)
+    faces = to_detections(Candidates(corners, np.ones(3, np.float32), np.ones((3, 5, 2), np.float32)))
+    assert {face.box for face in faces} == {Box(1, 3, 1, 1), Box(0, 0, 1, 1), Box(1, 1, 1, 1)}
+
+
 @pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.skipif(not PHOTOS.is_dir(), reason="needs the hand-checked photos beside the checkout")

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import onnxruntime as ort
@@ -195,9 +196,16 @@ def to_detections(faces: Candidates) -> list[Detection]:
 
 
 def _detection(corners: list[float], score: float, points: list[list[float]]) -> Detection:
-    left, top, right, bottom = (round(value) for value in corners)
-    box = Box(left, top, max(1, right - left), max(1, bottom - top))
-    return Detection(box, min(score, 1.0), Landmarks(*((x, y) for x, y in points)))
+    left, top, right, bottom = corners
+    (x, width), (y, height) = _whole(left, right), _whole(top, bottom)
+    return Detection(Box(x, y, width, height), min(score, 1.0), Landmarks(*((x, y) for x, y in points)))
+
+
+def _whole(start: float, end: float) -> tuple[int, int]:
+    """Round one dimension of a face to start and length in pixels; the pixel of its center is part of it."""
+    center = math.floor((start + end) / 2)
+    first = min(round(start), center)
+    return first, max(round(end), center + 1) - first
 
 
 def _may_be_crop(image: NDArray[np.uint8]) -> bool:
