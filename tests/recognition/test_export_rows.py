@@ -152,6 +152,28 @@ class TestEveryFormat:
         assert (row["label"], row["score"]) == ("score", 0.75)
         assert (row["probability_label"], row["probability_score"]) == (0.25, 0.75)
 
+    def test_class_names_with_line_breaks_round_trip(self, suffix: str, tmp_path: Path) -> None:
+        path = tmp_path / f"rows{suffix}"
+        labels = ("one\rtwo", "three\nfour")
+        face = Face(Box(0, 0, 9, 9), Expression.from_probabilities(labels, (0.75, 0.25)))
+        with RowWriter(path, labels) as writer:
+            writer.write("a", [face])
+        (row,) = read(path)
+        assert (row["label"], row["one\rtwo"], row["three\nfour"]) == ("one\rtwo", 0.75, 0.25)
+
+    def test_frames_and_times_may_be_numbers_of_numpy(self, suffix: str, tmp_path: Path) -> None:
+        path = tmp_path / f"rows{suffix}"
+        with RowWriter(path, LABELS) as writer:
+            writer.write("a", [face_at()], frame=np.int64(3), seconds=np.float32(1.5))  # type: ignore[arg-type]
+        (row,) = read(path)
+        assert (row["frame"], row["seconds"]) == (3, 1.5)
+
+
+@pytest.mark.parametrize("frame", ["3", 1.5, True, float("nan")])
+def test_a_frame_that_is_not_an_integer_is_rejected(tmp_path: Path, frame: Any) -> None:
+    with pytest.raises(DataError, match="index of a frame"), RowWriter(tmp_path / "a.csv", LABELS) as writer:
+        writer.write("a", [face_at()], frame=frame)
+
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=1, max_size=5))

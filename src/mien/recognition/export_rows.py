@@ -17,7 +17,7 @@ from mien.files import replacing
 from mien.images import path_to_write
 from mien.quoting import quoted, quoted_path
 from mien.recognition.faces import Face
-from mien.recognition.values import finite_float, to_list
+from mien.recognition.values import finite_float, to_list, whole_number
 from mien.wording import one_of
 
 if TYPE_CHECKING:
@@ -114,12 +114,15 @@ class RowWriter:
             seconds: time of the frame in the video.
 
         Raises:
-            DataError: If the source is not a string, or a face lacks one of the classes.
+            DataError: If the source is not a string, `frame` or `seconds` is not a number, or a face lacks one of the
+                classes.
         """
         if isinstance(source, PathLike):
             source = str(source)
         if not isinstance(source, str):
             raise DataError.from_parts(expected="the name of an image or video", received=quoted(source))
+        if frame is not None:
+            frame = whole_number(frame, "index of a frame", "numbers")
         if seconds is not None:
             finite_float(seconds, "time of a frame")
         faces = _check_faces(faces, self._labels)
@@ -186,11 +189,12 @@ class _Csv:
         self._writer = csv.writer(self._file, lineterminator="\n")
         # Python 3.11 does not quote a lone carriage return, which readers interpret as the end of the row.
         self._quoting = csv.writer(self._file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-        self._writer.writerow(columns)
+        self.write(columns)
 
     def write(self, row: Sequence[Any]) -> None:
         row = [round(value, _DIGITS) if isinstance(value, float) else value for value in row]
-        (self._quoting if "\r" in row[0] else self._writer).writerow(row)
+        has_return = any("\r" in value for value in row if isinstance(value, str))
+        (self._quoting if has_return else self._writer).writerow(row)
 
     def close(self) -> None:
         self._file.close()
