@@ -657,11 +657,24 @@ class TestDrawHeat:
             (np.zeros((2, 3)), np.ones((6, 6)), "invertible affine matrix"),
             (np.array([[1, 0, np.nan], [0, 1, 0]]), np.ones((6, 6)), "invertible affine matrix"),
             (np.full((2, 3), np.inf), np.ones((6, 6)), "invertible affine matrix"),
+            (None, np.ones((6, 6)), r"Expected an affine matrix \(2, 3\)"),
+            (np.eye(2, 3), [[1, 2], [3]], r"a heat map \(h, w\)"),
+            (np.eye(2, 3), "heat", r"a heat map \(h, w\)"),
         ],
     )
     def test_invalid_drawing_arguments_are_rejected(self, transform: Any, heat: Any, sentence: str) -> None:
         with pytest.raises(DataError, match=sentence):
             draw_heatmap(noise(60, 40), transform, heat)
+
+    @pytest.mark.parametrize("alpha", [2, -0.5, float("nan"), "0.5"])
+    def test_an_opacity_outside_0_to_1_is_rejected(self, alpha: Any) -> None:
+        with pytest.raises(DataError, match="alpha"):
+            draw_heatmap(noise(60, 40), np.eye(2, 3), np.ones((6, 6)), alpha=alpha)
+
+    def test_the_lists_of_a_json_document_are_accepted(self) -> None:
+        image, heat = noise(60, 40), np.linspace(0, 1, 36).reshape(6, 6)
+        drawn = draw_heatmap(image, np.eye(2, 3).tolist(), heat.tolist())
+        np.testing.assert_array_equal(drawn, draw_heatmap(image, np.eye(2, 3), heat))
 
     @given(
         numbers=st.lists(st.floats(-1e4, 1e4), min_size=6, max_size=6),

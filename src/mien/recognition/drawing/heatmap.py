@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from mien.errors import DataError
 from mien.images import CROP_SIZE
 from mien.recognition.drawing.painting import check_image
 from mien.recognition.faces import Box
+from mien.recognition.values import unit_float
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,18 +35,21 @@ def draw_heatmap(
 
     Args:
         image: RGB uint8 (H, W, 3).
-        transform: affine matrix (2, 3) from pixels of the image to pixels of the 48x48 crop of the face.
-        heat: float (h, w) over the whole crop, from 0 to 1, of any size.
+        transform: affine matrix (2, 3) from pixels of the image to pixels of the 48x48 crop of the face, as an array or
+            as nested lists.
+        heat: float (h, w) over the whole crop, from 0 to 1, of any size; likewise.
         alpha: maximum opacity, in [0, 1]. The opacity decreases with the heat and toward the edge of the crop.
 
     Returns:
         A new image, RGB uint8 (H, W, 3).
 
     Raises:
-        DataError: If the image, the transform or the heat map has another shape or type.
+        DataError: If the image, the transform or the heat map has another shape or type, or `alpha` is outside [0, 1].
     """
     check_image(image)
-    to_crop = _check_transform(transform, heat)
+    alpha = unit_float(alpha, "alpha of a heat map")
+    heat = _numbers(heat)
+    to_crop = _check_transform(_numbers(transform), heat)
     canvas = image.copy()
     area = _crop_area(to_crop, canvas.shape)
     region = canvas[area.y : area.bottom, area.x : area.right]
@@ -74,17 +78,24 @@ def draw_heat(
     return draw_heatmap(image, transform, heat, alpha=alpha)
 
 
-def _check_transform(transform: NDArray[np.floating], heat: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return a copy of a transform after checking that it is invertible."""
+def _numbers(values: Any) -> NDArray[np.float64]:
+    """Convert an array or nested lists, as in the JSON of the service, to an array; an empty one if not numeric."""
+    try:
+        return np.array(values, np.float64)
+    except (TypeError, ValueError):
+        return np.empty(0)
+
+
+def _check_transform(transform: NDArray[np.float64], heat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the transform after checking that it is invertible."""
     if transform.shape != (2, 3) or heat.ndim != 2 or not heat.size:
         raise DataError.from_parts(
             expected="an affine matrix (2, 3) and a heat map (h, w)",
             received=f"shapes {transform.shape} and {heat.shape}",
         )
-    to_crop = np.array(transform, np.float64)
-    if not np.isfinite(to_crop).all() or abs(np.linalg.det(to_crop[:, :2])) < 1e-12:
-        raise DataError.from_parts(expected="an invertible affine matrix", received=f"{to_crop.tolist()}")
-    return to_crop
+    if not np.isfinite(transform).all() or abs(np.linalg.det(transform[:, :2])) < 1e-12:
+        raise DataError.from_parts(expected="an invertible affine matrix", received=f"{transform.tolist()}")
+    return transform
 
 
 def _crop_area(to_crop: NDArray[np.float64], shape: tuple[int, ...]) -> Box:
