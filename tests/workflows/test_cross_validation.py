@@ -312,6 +312,17 @@ def test_scores_match_scikit_learn(done: cross_validate.CrossValidation) -> None
         assert document["spread"][name] == pytest.approx(pd.Series(folds).std())
 
 
+def test_names_with_any_bytes_are_written_to_the_predictions(
+    done: cross_validate.CrossValidation, tmp_path: Path
+) -> None:
+    files = np.array([f"bored/{i}.png" for i in range(len(done.true))])
+    files[:3] = ["a\udcff.png", "b\rc.png", "d\ne,f.png"]
+    write_results(replace(done, folder=tmp_path, files=files))
+    table = pd.read_csv(tmp_path / "out_of_fold.csv")
+    assert list(table["path"]) == ["a\\udcff.png", *files[1:]]
+    assert list(table["fold"]) == [*(done.fold + 1)]
+
+
 def test_a_cross_validation_is_short_text_and_a_table(done: cross_validate.CrossValidation) -> None:
     text, html = repr(done), done._repr_html_()
     assert len(text) < 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.ownership import LIST, guarding
 
@@ -69,13 +69,23 @@ def _write(done: CrossValidation) -> None:
         },
     }  # fmt: skip
     write_text(done.folder / SCORES, json.dumps(document, indent=1) + "\n")
+    write_text(done.folder / PREDICTIONS, _predictions(done))
+
+
+def _predictions(done: CrossValidation) -> str:
+    """Return the predictions as CSV. Bytes of a name that are not valid UTF-8 are written as escape sequences."""
     table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["row", "path", "fold", "label", "predicted", *done.classes])
+    plain = csv.writer(table, lineterminator="\n")
+    # Python 3.11 does not quote a lone carriage return, which readers interpret as the end of the row.
+    quoting = csv.writer(table, lineterminator="\n", quoting=csv.QUOTE_ALL)
     files = [""] * len(done.true) if done.files is None else done.files.tolist()
+    rows: list[list[Any]] = [["row", "path", "fold", "label", "predicted", *done.classes]]
     for row, file, fold, label, given in zip(
         done.rows, files, done.fold, done.true, done.probabilities, strict=True
     ):
         names = (done.classes[label], done.classes[int(given.argmax())])
-        writer.writerow([row, file, fold + 1, *names, *(f"{value:.6f}" for value in given)])
-    write_text(done.folder / PREDICTIONS, table.getvalue())
+        rows.append([row, file, fold + 1, *names, *(f"{value:.6f}" for value in given)])
+    for cells in rows:
+        has_return = any("\r" in cell for cell in cells if isinstance(cell, str))
+        (quoting if has_return else plain).writerow(cells)
+    return table.getvalue().encode(errors="backslashreplace").decode()
