@@ -647,6 +647,36 @@ class TestWriter:
             writer.write(np.zeros((16, 17000, 3), np.uint8))
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.parametrize("fps", [0, -25, float("nan"), float("inf"), 1e12, "25", None])
+    def test_an_invalid_frame_rate_is_rejected(self, tmp_path: Path, fps: Any) -> None:
+        with pytest.raises(DataError, match="frames per second"):
+            VideoWriter(tmp_path / "copy.mp4", fps, (WIDTH, HEIGHT))
+
+    @pytest.mark.parametrize("size", [(0, 48), (64, -48), (64.5, 48), (64,), (64, 48, 3), 64, "64x48", None])
+    def test_an_invalid_size_is_rejected(self, tmp_path: Path, size: Any) -> None:
+        with pytest.raises(DataError, match="size of a video"):
+            VideoWriter(tmp_path / "copy.mp4", 25, size)
+
+    @pytest.mark.parametrize(
+        ("image", "seconds", "sentence"),
+        [
+            (np.zeros((48, 64), np.uint8), None, "RGB image"),
+            (np.zeros((48, 64, 4), np.uint8), None, "RGB image"),
+            (np.zeros((48, 64, 3)), None, "RGB image"),
+            ([[[0, 0, 0]]], None, "RGB image"),
+            (image(0), float("nan"), "time of a frame"),
+            (image(0), "1", "time of a frame"),
+            (image(0), 1e300, "time of a frame"),
+        ],
+    )
+    def test_an_invalid_frame_is_rejected_and_leaves_no_file(
+        self, tmp_path: Path, image: Any, seconds: Any, sentence: str
+    ) -> None:
+        writer = VideoWriter(tmp_path / "copy.mp4", 25, (64, 48))
+        with pytest.raises(DataError, match=sentence), writer:
+            writer.write(image, seconds)
+        assert list(tmp_path.iterdir()) == []
+
     def test_writer_without_frames_creates_no_file(self, tmp_path: Path) -> None:
         with VideoWriter(tmp_path / "copy.mp4", 25, (WIDTH, HEIGHT)):
             pass

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +16,9 @@ import numpy as np
 
 from mien.errors import DataError, MissingExtra
 from mien.files import replacing
-from mien.quoting import quoted_path
+from mien.images import require_rgb
+from mien.quoting import quoted, quoted_path
+from mien.recognition.values import finite_float, to_list, whole_number
 from mien.recognition.video.sound import SoundCopy
 from mien.wording import one_of
 
@@ -34,6 +35,7 @@ _CODECS = {".mp4": _H264, ".m4v": _H264, ".mov": _H264, ".mkv": _H264, ".webm": 
 _MILLISECONDS = frozenset({".mkv", ".webm"})  # formats with time stamps in milliseconds
 _TICKS = 90_000  # per second in other formats: fits all common frame rates
 _SLOWEST = 1001  # maximum seconds per frame
+_LONGEST = 10_000_000_000  # seconds: three centuries, so that times since 1970 fit
 _BT601, _BT709 = 6, 1  # matrix; primaries and transfer (ITU-T H.273)
 _LIMITED = 1  # FFmpeg's number for luma from 16 to 235
 
@@ -55,8 +57,9 @@ class VideoWriter:
         sound_problem: why sound is missing, such as a codec that the format does not support; "" if none is missing.
 
     Raises:
-        DataError: If the suffix is not supported, or the frame rate is not positive; in `write` and at the end of the
-            block, if the frames cannot be encoded, for example because they are too large for the codec.
+        DataError: If the suffix is not supported, the frame rate is not positive, or the size is not two positive
+            integers; in `write` and at the end of the block, if the frames cannot be encoded, for example because they
+            are too large for the codec.
         MissingExtra: If PyAV is not installed.
     """
 
@@ -72,10 +75,12 @@ class VideoWriter:
         except ImportError as error:
             raise MissingExtra("av", "cli") from error
         self._av = av
-        if not (math.isfinite(fps) and fps > 0):
-            raise DataError.from_parts(f"{path}", expected="frames per second above 0", received=f"{fps}")
-        self._fps = max(Fraction(fps).limit_denominator(_SLOWEST), Fraction(1, _SLOWEST))
-        self._width, self._height = size
+        if not 0 < finite_float(fps, "frames per second") <= _TICKS:
+            raise DataError.from_parts(
+                f"{path}", expected=f"frames per second above 0 and up to {_TICKS:,}", received=f"{fps}"
+            )
+        self._fps = max(Fraction(float(fps)).limit_denominator(_SLOWEST), Fraction(1, _SLOWEST))
+        self._width, self._height = _checked_size(size)
         self._tick = Fraction(1, 1000 if self._suffix in _MILLISECONDS else _TICKS)
         self._last = -1  # time of the latest frame, in ticks
         self._frames = 0
@@ -110,7 +115,16 @@ class VideoWriter:
             image: RGB uint8 (height, width, 3). Images of another size are resized.
             seconds: time of the frame; by default, one frame duration after the previous frame. A time that is not later
                 than the previous one is increased to the next possible time stamp.
+
+        Raises:
+            DataError: If the image has another shape or type, the time is not a finite number, or the frame cannot be
+                encoded.
         """
+        require_rgb(image)
+        if seconds is not None and abs(finite_float(seconds, "time of a frame")) > _LONGEST:
+            raise DataError.from_parts(
+                expected=f"the time of a frame of at most {_LONGEST:,} seconds", received=f"{seconds}"
+            )
         with self._encoding():
             self._write(image, seconds)
 
@@ -177,3 +191,17 @@ class VideoWriter:
         """Encode a frame, or flush the encoder with `None`."""
         for packet in self._stream.encode(frame):
             self._container.mux(packet)
+
+
+def _checked_size(size: Any) -> tuple[int, int]:
+    """Return width and height.
+
+    Raises:
+        DataError: If they are not two positive integers.
+    """
+    sides = [whole_number(side, "size of a video", "pixels") for side in to_list(size) or ()]
+    if len(sides) != 2 or min(sides) < 1:
+        raise DataError.from_parts(
+            expected="the size of a video as width and height of 1 pixel or more", received=quoted(size)
+        )
+    return sides[0], sides[1]
