@@ -291,6 +291,19 @@ class TestInference:
         reply = self.infer(service, inputs=[images])
         assert (reply.status, "error" in reply.json) == (415, True)
 
+    def test_the_openapi_document_lists_the_problems(self, service: Running) -> None:
+        paths = service.get("/openapi.json").json["paths"]
+        for path in ("/v2", "/v2/models/{name}", "/v2/models/{name}/ready"):
+            operation = paths[path]["get"]
+            assert {"401", "403", "421", "431"} <= set(operation["responses"]), path
+            assert {"bearer": []} in operation["security"], path
+        for path in ("/v2/models/{name}", "/v2/models/{name}/ready"):
+            assert service.get(path.format(name="none")).status == 404
+            assert "application/problem+json" in paths[path]["get"]["responses"]["404"]["content"]
+        assert {"404", "415"} <= set(paths["/v2/models/{name}/infer"]["post"]["responses"])
+        for path in ("/v2/health/ready", "/v2/models/{name}/ready", "/health/ready"):
+            assert list(paths[path]["get"]["responses"]["503"]["content"]) == ["application/json"], path
+
 
 class TestCors:
     def test_an_allowed_origin_gets_cors_headers(self, service: Running) -> None:

@@ -46,9 +46,9 @@ class Service(FastAPI):
             parts = document.setdefault("components", {})
             parts.setdefault("schemas", {}).update(_schemas())
             parts["securitySchemes"] = _SECURITY
-            for path, operations in document["paths"].items():
+            for operations in document["paths"].values():
                 for operation in operations.values():
-                    _complete(path, operation, self.label_sets)
+                    _complete(operation, self.label_sets)
         assert self.openapi_schema is not None  # noqa: S101 - it was just made
         return self.openapi_schema
 
@@ -61,11 +61,12 @@ def _schemas() -> dict[str, Any]:
     return schemas
 
 
-def _complete(path: str, operation: dict[str, Any], label_sets: tuple[str, ...]) -> None:
+def _complete(operation: dict[str, Any], label_sets: tuple[str, ...]) -> None:
     """Add problem responses, security schemes and the values of label sets to an operation."""
     problem = {"schema": {"$ref": _REFERENCE.format(model="Problem")}}
     for status, response in operation["responses"].items():
-        if int(status) >= 400 and not path.startswith("/health/"):
+        # FastAPI describes its own answer to invalid options, which `mien.service.problems` replaces.
+        if int(status) == 422 or (int(status) >= 400 and "content" not in response):
             response["content"] = {MEDIA_TYPE: problem}
     for parameter in operation.get("parameters", ()):
         if parameter["name"] in LABEL_SET_OPTIONS:
