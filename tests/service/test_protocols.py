@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import io
 import json
 import re
@@ -12,6 +13,7 @@ import tomllib
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +187,21 @@ class TestAnnotatedCopies:
         assert service.ask("POST", "/v1/recognize", data, {"Accept": "image/png"}).status == 200
         assert "406" in service.get("/openapi.json").json["paths"]["/v1/recognize"]["post"]["responses"]
 
+    def test_several_lines_of_accept_are_one_list(self, service: Running) -> None:
+        lines = [
+            ("Accept", "application/json;q=0.5"),
+            ("Accept", "image/png"),
+            ("Content-Type", "image/jpeg"),
+            ("Content-Length", str(len(portrait()))),
+        ]
+        with closing(http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)) as connection:
+            connection.putrequest("POST", "/v1/recognize")
+            for name, value in lines:
+                connection.putheader(name, value)
+            connection.endheaders(portrait())
+            with connection.getresponse() as answer:
+                assert answer.getheader("content-type") == "image/png"
+
 
 class TestInference:
     def infer(self, service: Running, **document: Any) -> Reply:
@@ -316,6 +333,19 @@ class TestCors:
         reply = post(service, {"image": BASE64}, Origin=ORIGIN, **{"Sec-Fetch-Site": "cross-site"})
         assert reply.status == 200
         assert reply.headers["access-control-allow-origin"] == ORIGIN
+
+    @pytest.mark.parametrize(
+        "name", ["accept", "authorization", "content-type", "x-api-key", inference.BINARY_HEADER]
+    )
+    def test_an_allowed_origin_may_send_every_header_that_the_service_reads(
+        self, service: Running, name: str
+    ) -> None:
+        headers = {
+            "Origin": ORIGIN, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": name,
+        }  # fmt: skip
+        preflight = service.ask("OPTIONS", "/v2/models/mien/infer", headers=headers)
+        assert preflight.status == 200
+        assert name in preflight.headers["access-control-allow-headers"].lower()
 
     @pytest.mark.parametrize(
         "origin", ["https://evil.example", "http://app.example.org", ORIGIN + ":8443", "null"]
