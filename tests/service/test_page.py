@@ -537,9 +537,10 @@ class TestService:
         with running(Settings(threads=1, api_key=KEY)) as service, visit(chrome, service.port) as guest:
             guest.known.append("401")
             field = guest.page.get_by_label("API key")
-            field.fill("another-key")
-            guest.press("Continue")
-            guest.page.get_by_text("That key is not valid.").wait_for()
+            for wrong in ("another-key", "другой-ключ", "another-key\u200b"):
+                field.fill(wrong)
+                guest.press("Continue")
+                guest.page.get_by_text("That key is not valid.").wait_for()
             field.fill(KEY)
             guest.press("Continue")
             guest.page.get_by_text("Evaluated on").wait_for()

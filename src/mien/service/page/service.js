@@ -75,10 +75,15 @@ export class Service {
       await pause(1000 * Math.min(10, Number(response.headers.get("Retry-After")) || 1), request.signal);
       return this.#fetch(path, request, tries - 1);
     }
-    if (response.status === 401 && (this.#key = await this.#askKey(this.#key !== ""))) {
-      return this.#fetch(path, request, tries);
-    }
+    if (response.status === 401 && (this.#key = await this.#newKey())) return this.#fetch(path, request, tries);
     throw problem;
+  }
+
+  /** Keys are ASCII; with any other character in a header, the browser would send no request at all. */
+  async #newKey() {
+    let key = await this.#askKey(this.#key !== "");
+    while (/[^ -~]/.test(key)) key = await this.#askKey(true);
+    return key;
   }
 
   async #send(path, request) {
