@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -22,6 +23,7 @@ from mien.recognition.drawing import annotation, draw_faces, draw_heatmap
 from mien.recognition.drawing import legend as legend_module
 from mien.recognition.drawing.layout import Place, Wish, eyes_of, lay_out
 from mien.recognition.drawing.painting import fill, paint, paint_frame, paint_rounded, rounded, text_mask
+from mien.recognition.drawing.panels import draw_panel
 from mien.recognition.drawing.sizes import MIN_FONT_SIZE, Proportions, fit_proportions
 from mien.recognition.faces import Box, Expression, Face
 from tests.builders.example_faces import make_expression, make_face
@@ -131,6 +133,20 @@ class TestPainting:
             rows = np.flatnonzero(mask.any(axis=1))
             assert len(mask) == 2 * size
             assert (rows[0] + rows[-1] + 1) / 2 == pytest.approx(size, abs=1)
+
+    def test_memory_does_not_grow_with_the_number_of_large_drawings(self) -> None:
+        canvas, expression = flat(1600, 1400), make_expression()
+        labels = list(expression.probabilities)
+        tracemalloc.start()
+        try:
+            for font_size in range(100, 150):
+                proportions = Proportions(font_size)
+                place = Box(0, 0, *proportions.panel(labels, len(labels)))
+                draw_panel(canvas, place, expression, len(labels), proportions)
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert kept < 40 << 20
 
 
 def wishes_of(boxes: Sequence[Box], tag: tuple[int, int], *panels: tuple[int, int]) -> list[Wish]:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _SMALL_AREA = 4096
 """Area in pixels up to which painting a single mask is faster than five parts."""
 
+LARGE_FONT = 48
+"""Font size in pixels above which only a few masks are kept: those of a photo of 50 million pixels have up to 0.5 MB."""
+
 
 def check_image(image: NDArray[np.uint8]) -> None:
     """Raise an error unless an object is an RGB image.
@@ -194,12 +197,18 @@ def text_width(text: str, size: int) -> int:
     return math.ceil(_font(size).getlength(text))
 
 
-@lru_cache(maxsize=1024)
 def text_mask(text: str, size: int) -> NDArray[np.uint8]:
     """Return the mask of a line of text, uint8 (2 * size, w), with capital letters vertically centered."""
+    return _small_text(text, size) if size <= LARGE_FONT else _large_text(text, size)
+
+
+def _text(text: str, size: int) -> NDArray[np.uint8]:
     font = _font(size)
     capital = -font.getbbox("H", anchor="ls")[1]
     image = Image.new("L", (text_width(text, size) + 1, 2 * size))
     baseline = size + round(capital / 2)
     ImageDraw.Draw(image).text((0, baseline), text, fill=255, font=font, anchor="ls")
     return np.asarray(image)
+
+
+_small_text, _large_text = lru_cache(maxsize=1024)(_text), lru_cache(maxsize=64)(_text)

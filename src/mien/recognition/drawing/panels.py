@@ -13,7 +13,14 @@ import numpy as np
 
 from mien.palette import INK, PAPER, color_of
 from mien.recognition.drawing.low_confidence import best_label
-from mien.recognition.drawing.painting import paint, paint_rounded, rounded, text_mask, text_width
+from mien.recognition.drawing.painting import (
+    LARGE_FONT,
+    paint,
+    paint_rounded,
+    rounded,
+    text_mask,
+    text_width,
+)
 from mien.recognition.drawing.sizes import plain
 from mien.recognition.faces import Box
 
@@ -77,9 +84,13 @@ class _Grid:
         return left, self.middle(i) - self.proportions.bar[1] // 2
 
 
-@lru_cache(maxsize=32)
 def _blank_panel(labels: tuple[str, ...], grid: _Grid) -> NDArray[np.uint8]:
     """Return border, bar tracks and labels as a mask of white: uint8 (height, width)."""
+    is_small = grid.proportions.font_size <= LARGE_FONT
+    return _small_blank_panel(labels, grid) if is_small else _large_blank_panel(labels, grid)
+
+
+def _draw_blank_panel(labels: tuple[str, ...], grid: _Grid) -> NDArray[np.uint8]:
     proportions = grid.proportions
     mask = _rim(grid.size, proportions)
     track = rounded(*proportions.bar, proportions.bar[1] // 2)
@@ -87,6 +98,10 @@ def _blank_panel(labels: tuple[str, ...], grid: _Grid) -> NDArray[np.uint8]:
         _stamp(mask, track, *grid.bar_corner(i), _FAINT)
         _stamp_text(mask, plain(label), proportions.pad, i, grid, _MUTED)
     return mask
+
+
+_small_blank_panel = lru_cache(maxsize=32)(_draw_blank_panel)
+_large_blank_panel = lru_cache(maxsize=8)(_draw_blank_panel)
 
 
 def _rim(size: Size, proportions: Proportions) -> NDArray[np.uint8]:
