@@ -106,7 +106,8 @@ class VideoCopy:
             writer.finish_sound()
         writer.__exit__(None, None, None)
         if writer.sound_problem:
-            self.problem = f"the annotated copy has no sound: {writer.sound_problem}"
+            what = "lacks a part of the sound" if writer.has_sound else "has no sound"
+            self.problem = f"the annotated copy {what}: {writer.sound_problem}"
 
     def close(self, error: BaseException) -> None:
         """Remove the file."""

@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mien.cli import app
-from mien.recognition.video import VideoWriter
+from mien.recognition.video import VideoWriter, probe, read_frames
+from mien.workflows.video_files import VideoCopy
 from tests.builders.videos import HEIGHT, WIDTH, decode, image, make_video, write_until
 
 TIMES = [*(i / 5 for i in range(10)), *(2 + i / 25 for i in range(20))]
@@ -127,6 +128,30 @@ def test_sound_unsupported_by_the_format_is_left_out_and_reported(tmp_path: Path
     assert problem == "its codec (pcm_mulaw) cannot be stored in MP4"
     assert sound_of(tmp_path / "copy.mp4") == ([], [])
     assert len(decode(tmp_path / "copy.mp4")[0]) == 30
+
+
+def test_one_of_two_sounds_unsupported_by_the_format_is_reported_as_a_part(tmp_path: Path) -> None:
+    original = tmp_path / "both.mov"
+    with (
+        av.open(str(make_sounding(tmp_path / "aac.mov"))) as one,
+        av.open(str(make_sounding(tmp_path / "mulaw.mov", "pcm_mulaw", rate=8000))) as other,
+        av.open(str(original), "w") as target,
+    ):
+        kept = [*one.streams, *other.streams.audio]
+        streams = {id(stream): target.add_stream_from_template(stream) for stream in kept}
+        for packet in (*one.demux(), *other.demux(audio=0)):
+            if packet.size:
+                packet.stream = streams[id(packet.stream)]
+                target.mux(packet)
+    copy = VideoCopy(tmp_path / "copy.mp4", sound_from=original)
+    copy.begin(probe(original))
+    with read_frames(original) as frames:
+        for frame in frames:
+            copy.add(frame, [])
+    copy.end(whole=True)
+    expected = "the annotated copy lacks a part of the sound: its codec (pcm_mulaw) cannot be stored in MP4"
+    assert copy.problem == expected
+    assert len(sound_of(tmp_path / "copy.mp4")[0]) > 100
 
 
 @pytest.mark.slow

@@ -24,10 +24,11 @@ class SoundCopy:
 
     Attributes:
         problem: why sound is missing, as the end of a sentence; "" if all of it is copied.
+        copied: whether any sound was copied.
     """
 
     def __init__(self, source: str | Path, target: Any) -> None:
-        self.problem = ""
+        self.problem, self.copied = "", False
         self._target = target
         self._primed = (
             "mp4" in target.format.name or "mov" in target.format.name
@@ -96,3 +97,4 @@ class SoundCopy:
         packet.pts = packet.dts = packet.pts - shift
         packet.stream = self._streams[packet.stream.index]
         self._target.mux(packet)
+        self.copied = True

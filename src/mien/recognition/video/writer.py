@@ -55,6 +55,7 @@ class VideoWriter:
 
     Attributes:
         sound_problem: why sound is missing, such as a codec that the format does not support; "" if none is missing.
+        has_sound: whether any sound was copied.
 
     Raises:
         DataError: If the suffix is not supported, the frame rate is not positive, or the size is not two positive
@@ -91,6 +92,10 @@ class VideoWriter:
     @property
     def sound_problem(self) -> str:  # noqa: D102 - among the attributes
         return self._sound.problem if self._sound else ""
+
+    @property
+    def has_sound(self) -> bool:  # noqa: D102 - likewise
+        return self._sound is not None and self._sound.copied
 
     def __enter__(self) -> Self:
         return self
