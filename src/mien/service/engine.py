@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.content import has_several_frames
 from mien.decoders.image_pool import (
     DecodedImage,
     DecodeTask,
@@ -28,7 +29,7 @@ from mien.service.annotated import draw_copy
 from mien.service.batching import Batching
 from mien.service.problems import Refusal, from_error, shown
 from mien.service.served_model import open_model
-from mien.service.upload_kinds import RECOGNIZE_VIDEO, accepted_images, expect_image, is_animated
+from mien.service.upload_kinds import RECOGNIZE_VIDEO, accepted_images, expect_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -234,7 +235,7 @@ class Engine:
         try:
             if self._decoders:
                 return self._decoders.read_image(data, max_pixels=most, task=task)
-            return DecodedImage(read_image(data, max_pixels=most), is_animated(data))
+            return DecodedImage(read_image(data, max_pixels=most), has_several_frames(data))
         except TooLargeError as error:
             if most < self._max_pixels:
                 raise _LargeError from error

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-from contextlib import suppress
-from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -31,13 +28,6 @@ IMAGES = {
 
 _IN_CHILD = {"TIFF": rb"II[*+]\0|MM\0[*+]", "AVIF": _AVIF, "HEIC": _HEIC}
 """Formats whose decoders are too large to be trusted in the server process."""
-
-_READERS = {
-    "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
-    "WebP": ("PIL.WebPImagePlugin", "WebPImageFile"),
-    "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
-}
-_ANIMATED = {kind: IMAGES[kind] for kind in _READERS}
 
 VIDEOS = {
     "MP4 or QuickTime": rb".{4}ftyp",
@@ -134,17 +124,6 @@ def expect_video(data: bytes) -> None:
     if video := _find(_OTHER_VIDEOS, data):
         raise _unsupported(wanted, video, _CONVERT_VIDEO)
     raise _unsupported(wanted, *_describe(data, _CONVERT_VIDEO))
-
-
-def is_animated(data: bytes) -> bool:
-    """Return whether an image that was already decoded has more than one frame."""
-    kind = _find(_ANIMATED, data)
-    if kind is None:
-        return False
-    module, name = _READERS[kind]
-    with suppress(Exception):  # what follows the first frame may be damaged in any way
-        return bool(getattr(import_module(module), name)(io.BytesIO(data)).is_animated)
-    return False
 
 
 def _find(kinds: Mapping[str, bytes], data: bytes) -> str | None:
