@@ -174,6 +174,46 @@ def test_colors_are_decoded_in_every_format(name: str) -> None:
     np.testing.assert_allclose(image, np.broadcast_to(expected, image.shape), atol=near)
 
 
+def keyed_png(depth: int, values: Any, key: Any) -> bytes:
+    """A PNG of one row, gray or RGB, with a transparent color."""
+    row = np.asarray(values)
+    bits = "".join(f"{value:0{depth}b}" for value in row.ravel())
+    pixels = bytes(int(bits[i : i + 8].ljust(8, "0"), 2) for i in range(0, len(bits), 8))
+    return b"".join(
+        [
+            b"\x89PNG\r\n\x1a\n",
+            png_chunk(
+                b"IHDR", struct.pack(">IIBBBBB", len(row), 1, depth, 0 if row.ndim == 1 else 2, 0, 0, 0)
+            ),
+            png_chunk(b"tRNS", np.asarray(key, ">u2").tobytes()),
+            png_chunk(b"IDAT", zlib.compress(b"\0" + pixels)),
+            png_chunk(b"IEND", b""),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("depth", "values", "key", "expected"),
+    [
+        (1, [0, 1], 0, [255, 255]),
+        (2, [0, 1, 2, 3], 1, [0, 255, 170, 255]),
+        (4, [0, 3, 15, 4], 3, [0, 255, 255, 68]),
+        (8, [0, 3, 200, 4], 3, [0, 255, 200, 4]),
+        (16, [0, 60_000, 60_001], 60_000, [0, 255, 234]),
+        (16, [0, 60_000, 30_000], 0, [255, 234, 117]),
+        (8, [(3, 3, 3), (3, 3, 4)], (3, 3, 3), [(255,) * 3, (3, 3, 4)]),
+        (16, [(60_000, 0, 9), (0, 0, 60_000)], (60_000, 0, 9), [(255,) * 3, (0, 0, 234)]),
+        (16, [(65_535, 0, 0), (0, 0, 60_000)], (65_535, 0, 0), [(255,) * 3, (0, 0, 234)]),
+    ],
+)
+def test_a_transparent_color_of_any_bit_depth_becomes_white(
+    depth: int, values: Any, key: Any, expected: Any
+) -> None:
+    rows = np.array(expected, np.uint8)
+    rows = rows[:, None].repeat(3, axis=1) if rows.ndim == 1 else rows
+    np.testing.assert_array_equal(read_image(keyed_png(depth, values, key))[0], rows)
+
+
 @pytest.mark.parametrize("kind", LOSSLESS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300_000), (300_000, 1), (700, 650), (513, 512)])
 def test_lossless_images_are_read_pixel_for_pixel_in_any_shape(kind: str, shape: tuple[int, int]) -> None:
