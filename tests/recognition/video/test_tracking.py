@@ -148,6 +148,12 @@ class TestTracker:
         with pytest.raises(DataError, match="0 seconds or more, got -1"):
             FaceTracker(-1)
 
+    @pytest.mark.parametrize("make", [FaceTracker, Smoother])
+    @pytest.mark.parametrize("seconds", [-0.5, float("nan"), "1", None, True])
+    def test_times_that_are_no_durations_are_rejected(self, make: Any, seconds: Any) -> None:
+        with pytest.raises(DataError, match="of 0 seconds or more, got"):
+            make(seconds)
+
 
 def numbered(row: tuple[float, ...], track: int | None = 1) -> Face:
     return replace(face_at(0, 0, row=row), track=track)

@@ -504,6 +504,12 @@ class TestWatch:
         with pytest.raises(DataError, match=message):
             list(watch(SquareFinder(), frames))
 
+    @pytest.mark.parametrize("chunk", [0, -3, "8", 1.5, None])
+    def test_an_invalid_chunk_is_rejected(self, chunk: Any) -> None:
+        frames = [Frame(0, 0.0, np.zeros((9, 9, 3), np.uint8))]
+        with pytest.raises(DataError, match="chunk"):
+            list(watch(SquareFinder(), frames, chunk=chunk))
+
     @pytest.mark.parametrize("source", [cv2.VideoCapture(), 1.5, None, ["video.mp4"], True])
     def test_objects_that_are_not_video_sources_are_rejected(self, source: Any) -> None:
         with pytest.raises(DataError, match=f"as a path or an open file.* got {type(source).__name__}"):

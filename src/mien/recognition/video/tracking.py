@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from mien.errors import DataError
+from mien.quoting import quoted
 from mien.recognition.faces import Face
 
 if TYPE_CHECKING:
@@ -85,13 +86,11 @@ class FaceTracker:
             consecutive frames is not limited.
 
     Raises:
-        DataError: If `gap_seconds` is negative.
+        DataError: If `gap_seconds` is negative or not a number.
     """
 
     def __init__(self, gap_seconds: float = 1.0) -> None:
-        if not gap_seconds >= 0:
-            raise DataError.from_parts(expected="a gap of 0 seconds or more", received=f"{gap_seconds}")
-        self._gap = gap_seconds
+        self._gap = _not_negative(gap_seconds, "gap")
         self._tracks: list[_Track] = []
         self._given = 0
         self._before = -math.inf
@@ -134,6 +133,14 @@ class FaceTracker:
         return _Track(self._given, box, seconds)
 
 
+def _not_negative(seconds: Any, what: str) -> float:
+    """Return a time, which may be infinite; raise a DataError if it is negative or not a number."""
+    is_number = isinstance(seconds, int | float | np.number) and not isinstance(seconds, bool)
+    if not is_number or not seconds >= 0:
+        raise DataError.from_parts(expected=f"a {what} of 0 seconds or more", received=quoted(seconds))
+    return float(seconds)
+
+
 def _by_place(face: Face) -> tuple[float, ...]:
     """Return a sort key, so that the result does not depend on the order of the faces."""
     box = face.box
@@ -167,15 +174,11 @@ class Smoother:
         seconds: time constant in seconds; 0 leaves probabilities unchanged.
 
     Raises:
-        DataError: If it is negative.
+        DataError: If it is negative or not a number.
     """
 
     def __init__(self, seconds: float = 0.3) -> None:
-        if not seconds >= 0:
-            raise DataError.from_parts(
-                expected="a smoothing time of 0 seconds or more", received=f"{seconds}"
-            )
-        self._constant = seconds
+        self._constant = _not_negative(seconds, "smoothing time")
         self._means: dict[int, tuple[float, dict[str, float]]] = {}
 
     def update(self, seconds: float, faces: Sequence[Face]) -> list[Face]:

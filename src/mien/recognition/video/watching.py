@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from mien.errors import DataError
+from mien.quoting import quoted
 from mien.recognition.faces import Face
+from mien.recognition.values import whole_number
 from mien.recognition.video.frames import Frame, Frames, probe, read_frames
 from mien.recognition.video.info import VideoInfo
 from mien.recognition.video.tracking import CutDetector, FaceTracker, Smoother
@@ -80,9 +82,11 @@ def watch(
 
     Raises:
         DataError: If the video cannot be read, an item is not a `Frame` with an RGB image, the recognizer does not
-            return a list of faces per image, or a setting is negative.
+            return a list of faces per image, `chunk` is less than 1, or a time is negative.
     """
     _check_arguments(recognizer, frames)
+    if whole_number(chunk, "chunk", "frames") < 1:
+        raise DataError.from_parts(expected="a chunk of 1 frame or more", received=quoted(chunk))
     if isinstance(frames, str | Path | int):
         with read_frames(frames) as opened:
             yield from watch(
