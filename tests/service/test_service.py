@@ -290,6 +290,19 @@ def test_head_matches_get_without_the_body(service: Running, path: str) -> None:
         assert head.headers["content-length"] == str(len(get.body))
 
 
+def test_ranges_of_bytes_are_answered_and_other_ranges_ignored(service: Running) -> None:
+    whole = service.get("/page/app.js")
+    part = service.get("/page/app.js", Range="bytes=3-12")
+    assert (part.status, part.body) == (206, whole.body[3:13])
+    for other in ("kittens=1-2", "lines=1", "3-12"):
+        reply = service.get("/page/app.js", Range=other)
+        assert (reply.status, reply.body) == (200, whole.body), other
+    assert service.get("/page/app.js", Range="bytes=x").json["status"] == 400
+    assert service.get("/page/app.js", Range=f"bytes={len(whole.body)}-").json["status"] == 416
+    head = service.ask("HEAD", "/page/app.js", headers={"Range": "bytes=3-12"})
+    assert (head.status, head.headers["content-length"]) == (200, str(len(whole.body)))
+
+
 def test_metrics_count_images_faces_and_refusals(service: Running) -> None:
     before = {name: service.metric(name) for name in ("mien_images_total", "mien_faces_total")}
     service.send(("a", portrait()), ("b", portrait()), ("c", b"no image"))
@@ -434,7 +447,7 @@ def test_at_most_eighty_characters_of_user_input_are_quoted(service: Running) ->
         service.send_raw(portrait(), f"{long}=1&{long}=2"),
         service.send_raw(portrait(), kind=f"text/{long}"),
         service.ask("POST", "/v1/recognize", form(("a", b"x"), name=long), {"Content-Type": FORM}),
-        service.get("/page/app.js", Range=long),
+        service.get("/page/app.js", Range=f"bytes={long}"),
     ]
     for reply in replies:
         assert 400 <= reply.status < 500

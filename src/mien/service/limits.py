@@ -47,6 +47,11 @@ def upload_route(path: str) -> str | None:
     return RECOGNIZE if _INFER.fullmatch(path) else ROUTES.get(path)
 
 
+def without_range(scope: Scope) -> Scope:
+    """Return the scope of the same request without its Range header."""
+    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"range"]}
+
+
 class Limits:
     """Middleware that enforces limits: header, access, capacity, size, time.
 
@@ -65,8 +70,8 @@ class Limits:
             await self._app(scope, receive, send)
             return
         answer = _Answer(send, bare=scope["method"] == "HEAD")
-        if answer.bare:  # the same response as to GET, without the body
-            scope = {**scope, "method": "GET"}
+        if answer.bare:  # the same response as to GET, without the body; ranges are for GET only
+            scope = {**without_range(scope), "method": "GET"}
         try:
             await self._serve(scope, receive, answer)
         except asyncio.CancelledError:  # the grace period of the shutdown is over

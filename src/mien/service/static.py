@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from starlette.responses import FileResponse
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
+from mien.service.limits import without_range
 from mien.service.problems import Refusal, shown
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class PageFiles(StaticFiles):
 
 
 class PageFile(FileResponse):
-    """A file response that answers an invalid range with a problem response."""
+    """A file response that ignores ranges of other units than bytes, and answers an invalid range with a problem."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file.
@@ -43,6 +44,9 @@ class PageFile(FileResponse):
         Raises:
             Refusal: the Range header is invalid; nothing was sent.
         """
+        unit = Headers(scope=scope).get("range", "").partition("=")[0]
+        if unit.strip().lower() != "bytes":  # must be ignored (RFC 9110, 14.2)
+            scope = without_range(scope)
 
         async def checked(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] >= 400:
