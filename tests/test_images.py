@@ -1007,12 +1007,19 @@ def test_array_subclasses_are_read_as_plain_arrays() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [None, 5, "", b"a.png", "https://a.org/a.png", Path("s3://b/a.png"), "file:///a.png"]
+    ("path", "message"),
+    [
+        *[(path, "Expected the path of an image to write, got") for path in (None, 5, "", b"a.png")],
+        *[
+            (path, "expected a path on this machine to write to, got a URL")
+            for path in ("https://a.org/a.png", Path("s3://b/a.png"), "file:///a.png")
+        ],
+    ],
 )
 def test_write_image_rejects_values_that_are_not_paths(
-    path: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="Expected the path of an image to write, got"):
+    with pytest.raises(DataError, match=message):
         write_image(path, draw())
     assert not list(tmp_path.iterdir())

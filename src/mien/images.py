@@ -27,7 +27,7 @@ from mien.byte_sources import reason
 from mien.decoding import open_image
 from mien.errors import DataError
 from mien.exif import orientation_of, turn_upright
-from mien.files import url_in, write_bytes
+from mien.files import path_on_disk, write_bytes
 from mien.quoting import quoted, quoted_path
 from mien.rgb import array_to_rgb, key_color_of, to_rgb
 
@@ -155,7 +155,7 @@ def encode_image(image: NDArray[np.uint8], suffix: str = ".jpg") -> bytes:
     Raises:
         DataError: If the suffix is not supported, or the format cannot hold the image.
     """
-    if suffix not in _ENCODINGS:
+    if not isinstance(suffix, str) or suffix not in _ENCODINGS:
         raise DataError.from_parts(
             expected=f"one of the formats {', '.join(_ENCODINGS)}", received=quoted(suffix)
         )
@@ -184,11 +184,12 @@ def path_to_write(path: Any, what: str) -> Path:
     Raises:
         DataError: If it is not a path, or a URL.
     """
+    text = ""
     if isinstance(path, str | os.PathLike):
         with suppress(Exception):  # foreign path-like objects can raise anything
             text = os.fsdecode(path)
-            if text and url_in(text) is None:
-                return Path(text)
+    if text:
+        return path_on_disk(text)
     raise DataError.from_parts(expected=f"the path of {what} to write", received=quoted(path))
 
 

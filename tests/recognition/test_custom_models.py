@@ -17,15 +17,17 @@ import pytest
 
 import mien
 from mien.errors import MienError
-from mien.images import image_size, read_image, to_crop, to_gray, write_image
+from mien.images import encode_image, image_size, read_image, to_crop, to_gray, write_image
 from mien.recognition.adapters import FER, DeepFace, to_deepface, to_fer
 from mien.recognition.alignment import crop_faces
 from mien.recognition.custom_models import validate_detections, validate_probabilities
 from mien.recognition.detection import CenterFace
+from mien.recognition.drawing import draw_faces, draw_heatmap
 from mien.recognition.explain import explain
 from mien.recognition.export_rows import RowWriter
 from mien.recognition.faces import Box, Detection, Expression, Face, Landmarks
 from mien.recognition.image_batches import recognize_images
+from mien.recognition.video import FaceTracker, Frame, VideoWriter, probe, read_frames, watch
 
 LONG = 100_000
 
@@ -193,6 +195,38 @@ def write_row(value: Any, **also: Any) -> None:
         rows.write(value, **{"faces": [], **also})
 
 
+def write_video(
+    image: Any = IMAGE, seconds: Any = None, fps: Any = 25, size: Any = (9, 9), **also: Any
+) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        VideoWriter(Path(folder) / "a.mp4", fps, size, **also) as writer,
+    ):
+        writer.write(image, seconds)
+
+
+class Batches:
+    """A recognizer that returns a fixed value for each image of a batch, or for the batch itself."""
+
+    def __init__(self, faces: Any, *, whole: bool = False) -> None:
+        self.faces, self.whole = faces, whole
+
+    def predict_batch(self, images: Any) -> Any:
+        return self.faces if self.whole else [self.faces for _ in images]
+
+
+def watched(frames: Any = None, recognizer: Any = None, **settings: Any) -> list[Any]:
+    frames = [Frame(0, 0.0, IMAGE)] if frames is None else frames
+    return list(watch(Batches([]) if recognizer is None else recognizer, frames, **settings))
+
+
+def no_webcam(odd: Any) -> Any:
+    """The same object; `None` for a number, which would open a webcam."""
+    return None if isinstance(odd, int) else odd
+
+
+HEAT = np.ones((6, 6))
+
 PUBLIC: dict[str, Callable[[Any], Any]] = {
     "read_image": read_image,
     "read_image max_pixels": lambda odd: read_image(b"", max_pixels=odd),
@@ -231,6 +265,10 @@ PUBLIC: dict[str, Callable[[Any], Any]] = {
     "explain": lambda odd: recognizer().explain(odd, []),
     "Classifier": mien.Classifier,
     "Classifier taxonomy": lambda odd: mien.Classifier(label_set=odd) if odd is not None else None,
+    "Classifier pixel_range": lambda odd: mien.Classifier("tiny", pixel_range=odd),
+    "Classifier input_shape": lambda odd: mien.Classifier("tiny", input_shape=odd),
+    "Classifier class_names": lambda odd: mien.Classifier("tiny", class_names=odd),
+    "Classifier flip_tta": lambda odd: mien.Classifier("tiny", flip_tta=odd),
     "crops": CLASSIFIER.probabilities,
     "all crops": CLASSIFIER.all_probabilities,
     "maps": CLASSIFIER.activation_maps,
@@ -265,6 +303,41 @@ PUBLIC: dict[str, Callable[[Any], Any]] = {
     "write": write_row,
     "write faces": lambda odd: write_row("a", faces=odd),
     "write seconds": lambda odd: write_row("a", seconds=odd),
+    "write frame": lambda odd: write_row("a", frame=odd),
+    "encode_image": encode_image,
+    "encode_image suffix": lambda odd: encode_image(IMAGE, odd),
+    "VideoWriter path": lambda odd: VideoWriter(odd, 25, (9, 9)),
+    "VideoWriter fps": lambda odd: write_video(fps=odd),
+    "VideoWriter size": lambda odd: write_video(size=odd),
+    "VideoWriter sound_from": lambda odd: write_video(sound_from=odd),
+    "VideoWriter write": write_video,
+    "VideoWriter write seconds": lambda odd: write_video(seconds=odd),
+    "read_frames": lambda odd: list(read_frames(no_webcam(odd))),
+    "read_frames every": lambda odd: read_frames("/nobody/here.mp4", every=odd),
+    "probe": lambda odd: probe(no_webcam(odd)),
+    "watch": lambda odd: watched(recognizer=1 if odd is None else odd),
+    "watch frames": lambda odd: list(watch(Batches([]), no_webcam(odd))),
+    "watch frame": lambda odd: watched([odd]),
+    "watch frame index": lambda odd: watched([Frame(odd, 0.0, IMAGE)]),
+    "watch frame seconds": lambda odd: watched([Frame(0, odd, IMAGE)]),
+    "watch frame image": lambda odd: watched([Frame(0, 0.0, odd)]),
+    "watch chunk": lambda odd: watched(chunk=odd),
+    "watch tracker": lambda odd: watched(tracker=odd),
+    "watch smoothing": lambda odd: watched(smoothing_seconds=odd),
+    "watch result": lambda odd: watched(recognizer=Batches(odd, whole=True)),
+    "watch result of one": lambda odd: watched(recognizer=Batches(odd)),
+    "FaceTracker": FaceTracker,
+    "FaceTracker seconds": lambda odd: FaceTracker().update(odd, [FACE]),
+    "FaceTracker faces": lambda odd: FaceTracker().update(0.0, odd),
+    "draw_faces": lambda odd: draw_faces(odd, []),
+    "draw_faces faces": lambda odd: draw_faces(IMAGE, odd),
+    "draw_faces face": lambda odd: draw_faces(IMAGE, [odd]),
+    "draw_faces unsure_below": lambda odd: draw_faces(IMAGE, [FACE], unsure_below=odd),
+    "draw_faces min_side": lambda odd: draw_faces(IMAGE, [FACE], min_side=odd),
+    "draw_heatmap": lambda odd: draw_heatmap(odd, np.eye(2, 3), HEAT),
+    "draw_heatmap transform": lambda odd: draw_heatmap(IMAGE, odd, HEAT),
+    "draw_heatmap heat": lambda odd: draw_heatmap(IMAGE, np.eye(2, 3), odd),
+    "draw_heatmap alpha": lambda odd: draw_heatmap(IMAGE, np.eye(2, 3), HEAT, alpha=odd),
     "DeepFace": lambda odd: DeepFace.analyze(odd, enforce_detection=False),
     "DeepFace batch": lambda odd: DeepFace.analyze([odd], enforce_detection=False),
     "DeepFace actions": lambda odd: DeepFace.analyze(IMAGE, odd, False),

@@ -222,6 +222,14 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
         writer.write("a", [face_at()])
 
 
+def test_a_single_face_instead_of_a_list_is_rejected(tmp_path: Path) -> None:
+    with (
+        pytest.raises(DataError, match="Expected a list of faces"),
+        RowWriter(tmp_path / "a.csv", LABELS) as rows,
+    ):
+        rows.write("a", face_at())  # type: ignore[arg-type]
+
+
 def test_labels_that_map_to_the_same_column_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="different columns, got probability_score twice"):
         RowWriter(tmp_path / "rows.csv", ("score", "probability_score"))

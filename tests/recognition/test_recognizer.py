@@ -509,3 +509,8 @@ def test_repr_of_an_uncertain_face_contains_its_best_label_and_score() -> None:
     assert repr(Face(Box(1, 2, 3, 4), expression)).startswith("<Face uncertain (happy 40%), ")
     certain = Expression("happy", 0.4, {"happy": 0.4, "sad": 0.35, "fear": 0.25})
     assert repr(Face(Box(1, 2, 3, 4), certain)).startswith("<Face happy 40%, ")
+
+
+def test_an_expression_has_different_labels() -> None:
+    with pytest.raises(DataError, match="a different label for each probability"):
+        Expression.from_probabilities(("happy", "happy"), [0.4, 0.6])

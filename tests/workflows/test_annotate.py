@@ -53,6 +53,16 @@ class Warnings(Reporter):
         self.texts.append(text)
 
 
+@pytest.mark.parametrize("path", [5, 1.5, ["a.png"], "", "https://example.org/a.png"])
+def test_names_of_files_to_write_that_are_no_paths_are_rejected(path: Any) -> None:
+    recognizer: Any = Fixed()
+    for name in ("save", "chart"):
+        with pytest.raises(DataError, match="path of a file to write"):
+            mien.watch(make_frames(), recognizer, **{name: path})
+    with pytest.raises(DataError, match="path of a file to write"):
+        mien.draw_faces(make_frames(1)[0].image, [], out=path)
+
+
 def test_draw_faces_returns_and_saves_a_new_image(tmp_path: Path) -> None:
     image = make_frames(1)[0].image
     write_image(tmp_path / "photo.png", image)

@@ -12,10 +12,8 @@ import cv2
 import numpy as np
 
 from mien.errors import DataError
-from mien.quoting import quoted
 from mien.recognition.alignment import align, crop_faces
-from mien.recognition.faces import Detection, Face
-from mien.recognition.values import to_list
+from mien.recognition.faces import Detection, require_faces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.recognition.classifier import Classifier
+    from mien.recognition.faces import Face
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,10 +66,7 @@ def explain(classifier: Classifier, image: NDArray[np.uint8], faces: Sequence[Fa
         ModelError: If the network has no class activation maps.
         DataError: If a face has a label that the classifier does not know.
     """
-    checked = to_list(faces)
-    if checked is None or not all(isinstance(face, Face) for face in checked):
-        raise DataError.from_parts(expected="a list of faces from a recognizer", received=quoted(faces))
-    faces = checked
+    faces = require_faces(faces)
     if not faces:
         return []
     if unknown := sorted({face.expression.best for face in faces} - set(classifier.labels)):

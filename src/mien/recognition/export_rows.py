@@ -16,7 +16,7 @@ from mien.errors import DataError, MissingExtra
 from mien.files import replacing
 from mien.images import path_to_write
 from mien.quoting import quoted, quoted_path
-from mien.recognition.faces import Face
+from mien.recognition.faces import require_faces
 from mien.recognition.values import finite_float, to_list, whole_number
 from mien.wording import one_of
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
+
+    from mien.recognition.faces import Face
 
 COLUMNS = (
     "source", "frame", "seconds", "track", "x", "y", "width", "height", "confidence", "label", "score",
@@ -154,19 +156,15 @@ def _names(labels: Any) -> tuple[str, ...]:
 
 
 def _check_faces(faces: Any, labels: tuple[str, ...]) -> list[Face]:
-    found = to_list(faces)
-    for face in [faces] if found is None else found:
-        if not isinstance(face, Face):
-            raise DataError.from_parts(
-                expected="a list of faces to write", received=f"one that contains {quoted(face)}"
-            )
+    found = require_faces(faces)
+    for face in found:
         if missing := [label for label in labels if label not in face.expression.probabilities]:
             raise DataError.from_parts(
                 expected=f"faces with probabilities of {quoted(labels)}",
                 received=f"one without {quoted(missing)}",
                 remedy="Create the writer with recognizer.labels.",
             )
-    return found or []
+    return found
 
 
 class _Format(Protocol):

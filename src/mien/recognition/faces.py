@@ -120,7 +120,8 @@ class Expression:
             min_confidence: score below which the label is `"uncertain"`, in [0, 1].
 
         Raises:
-            DataError: If the numbers of probabilities and labels differ, or the probabilities are not numbers in [0, 1].
+            DataError: If the numbers of probabilities and labels differ, two labels are the same, or the probabilities
+                are not numbers in [0, 1].
         """
         plain = row.tolist() if type(row) is np.ndarray else row  # faster than converting each number
         names, row = to_list(labels) or [""], to_list(plain) or []
@@ -132,6 +133,10 @@ class Expression:
             name: value if type(value) is float else unit_float(value, "probability")
             for name, value in zip(names, row, strict=True)
         }
+        if len(values) < len(names):
+            raise DataError.from_parts(
+                expected="a different label for each probability", received=quoted(names)
+            )
         label = max(values, key=values.__getitem__)
         expression = cls(label, values[label], values, min_confidence)  # validates the values
         return replace(expression, label=uncertain_label(values)) if expression.uncertain else expression
@@ -200,6 +205,25 @@ class Face:
         if self.track is not None:
             data["track"] = self.track
         return data
+
+
+def require_faces(faces: Any) -> list[Face]:
+    """Return faces as a list.
+
+    Raises:
+        DataError: If they are not a list or another iterable of faces.
+    """
+    found = to_list(faces)
+    if found is None:
+        raise DataError.from_parts(
+            expected="a list of faces, as returned by a Recognizer", received=quoted(faces)
+        )
+    for face in found:
+        if not isinstance(face, Face):
+            raise DataError.from_parts(
+                expected="faces as mien.Face, as returned by a Recognizer", received=quoted(face)
+            )
+    return found
 
 
 def _check_place(found: Detection | Face) -> None:

@@ -44,6 +44,15 @@ def finite_float(value: Any, what: str) -> float:
     return float(value)
 
 
+def is_finite(value: Any) -> bool:
+    """Return whether a value is a finite number."""
+    try:
+        finite_float(value, "value")
+    except DataError:
+        return False
+    return True
+
+
 def unit_float(value: Any, what: str) -> float:
     """Convert a value to a float in [0, 1]; values outside by at most `TOLERANCE` are clipped.
 
@@ -84,7 +93,7 @@ def is_iterable(value: Any) -> bool:
     """Return whether a value is iterable."""
     try:
         iter(value)
-    except TypeError:
+    except (TypeError, NotImplementedError):  # the latter for a memoryview of several dimensions
         return False
     return True
 

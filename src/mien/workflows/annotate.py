@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError, ModelError
-from mien.files import path_on_disk, require_file
+from mien.files import require_file
 from mien.ownership import guarding
 from mien.quoting import printable, quoted_path
 
@@ -77,7 +77,9 @@ def draw_faces(
         )
     if faces is None and recognizer is not None:
         faces = recognizer(pixels)
-    drawn = annotated_image(pixels, faces or (), recognizer if explain else None, **drawing)
+    drawn = annotated_image(
+        pixels, () if faces is None else faces, recognizer if explain else None, **drawing
+    )
     if out is not None:
         with _written_to(Path(out), force=force) as path:
             write_image(path, drawn)
@@ -177,9 +179,11 @@ def watch(
 
 def _check_names(*paths: str | Path | None, force: bool) -> None:
     """Check, before any work is done, that files can have these names and no file of the user would be replaced."""
+    from mien.images import path_to_write
+
     for path in paths:
         if path is not None:
-            require_file(path_on_disk(path))
+            require_file(path_to_write(path, "a file"))
             with _written_to(Path(path), force=force):
                 pass
 

@@ -162,7 +162,9 @@ def numbered(row: tuple[float, ...], track: int | None = 1) -> Face:
 class TestChecks:
     @pytest.mark.parametrize("face", [None, {"track": 1}, Box(0, 0, 5, 5)])
     def test_items_that_are_not_faces_are_rejected(self, face: Any) -> None:
-        with pytest.raises(DataError, match=r"Expected faces as mien\.Face, got"):
+        with pytest.raises(
+            DataError, match=r"Expected faces as mien\.Face, as returned by a Recognizer, got"
+        ):
             FaceTracker().update(0.0, [face_at(5, 5), face])
 
 

@@ -359,6 +359,25 @@ class TestRefusals:
         with path.open("rb") as file, pytest.raises(DataError, match="expected a video, got an image"):
             read_frames(file)
 
+    @pytest.mark.parametrize("name", ["two\nlines.mp4", "\x1b[31mred.mp4"])
+    def test_errors_show_a_file_name_on_one_line_without_control_characters(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        path = tmp_path / name
+        for content in (None, b"", b"text", b"<html>", b"\0\0\0\x18ftypmp42" + bytes(100)):
+            if content is not None:
+                path.write_bytes(content)
+            with pytest.raises(DataError) as told:
+                read_frames(path)
+            assert str(told.value).isprintable()
+            assert str(told.value).partition(":")[0].endswith(name.encode("unicode_escape").decode())
+
+    def test_a_file_opened_as_text_is_rejected_and_one_in_memory_is_probed(self, tmp_path: Path) -> None:
+        path = make_video(tmp_path / "video.mp4")
+        with path.open() as file, pytest.raises(DataError, match="Open it with mode 'rb'"):
+            read_frames(file)  # type: ignore[arg-type]
+        assert probe(io.BytesIO(path.read_bytes())) == probe(path)
+
     def test_a_file_name_that_is_not_valid_text_is_rejected(self, tmp_path: Path) -> None:
         name = b"caf\xe9.mp4".decode(errors="surrogateescape")
         made = make_video(tmp_path / "made.mp4")

@@ -10,6 +10,7 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.palette import INK, UNSURE_BELOW, color_of, ink_on
+from mien.quoting import quoted
 from mien.recognition.drawing.fitting import fit_labels
 from mien.recognition.drawing.layout import Wish, lay_out
 from mien.recognition.drawing.legend import Entry, add_legend
@@ -17,7 +18,8 @@ from mien.recognition.drawing.low_confidence import best_label, is_uncertain
 from mien.recognition.drawing.painting import check_image, paint, paint_frame, paint_rounded, text_mask
 from mien.recognition.drawing.panels import draw_panel
 from mien.recognition.drawing.sizes import MIN_FONT_SIZE, fit_proportions, plain
-from mien.recognition.faces import Box, Face
+from mien.recognition.faces import Box, require_faces
+from mien.recognition.values import unit_float, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
     from mien.palette import Color
     from mien.recognition.drawing.layout import Size
     from mien.recognition.drawing.sizes import Proportions
-    from mien.recognition.faces import Expression
+    from mien.recognition.faces import Expression, Face
 
 _FEW, _SOME = 4, 8
 """Maximum number of faces for which all bars, or the first bars, are drawn."""
+
+_MAX_SIDE = 1 << 14
 
 _TOP = 3
 """Number of bars if there is no space for all."""
@@ -68,8 +72,14 @@ def draw_faces(
         A new image, RGB uint8, of the same size if it is not enlarged and has no legend.
 
     Raises:
-        DataError: If the image has another shape or type, or an item of `faces` is not a face.
+        DataError: If the image has another shape or type, an item of `faces` is not a face, or a setting is invalid.
     """
+    faces = require_faces(faces)
+    unsure_below = unit_float(unsure_below, "unsure_below")
+    if not 0 <= whole_number(min_side, "min_side", "pixels") <= _MAX_SIDE:
+        raise DataError.from_parts(
+            expected=f"min_side from 0 to {_MAX_SIDE:,} pixels", received=quoted(min_side)
+        )
     canvas, scale = _enlarged(image, min_side)
     size = canvas.shape[1], canvas.shape[0]
     marks = [
@@ -111,10 +121,6 @@ class _Mark:
 
 def _numbers(faces: Sequence[Face]) -> list[str]:
     """Return the number of each face, as text."""
-    if wrong := [face for face in faces if not isinstance(face, Face)]:
-        raise DataError.from_parts(
-            expected="faces as mien.Face, as returned by a Recognizer", received=f"{wrong[0]!r:.80}"
-        )
     return [str(i) if face.track is None else f"#{face.track}" for i, face in enumerate(faces, 1)]
 
 

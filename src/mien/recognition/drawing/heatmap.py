@@ -82,7 +82,7 @@ def _numbers(values: Any) -> NDArray[np.float64]:
     """Convert an array or nested lists, as in the JSON of the service, to an array; an empty one if not numeric."""
     try:
         return np.array(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return np.empty(0)
 
 

@@ -33,6 +33,7 @@ Capture = cv2.VideoCapture | AvCapture
 _LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _QUIET = threading.Lock()
+_LONGEST_NAME = 4096  # characters of a path that are shown
 _BEGINNING = 512  # number of bytes to distinguish text from videos
 _LAST_WEBCAM = 99  # OpenCV interprets the hundreds of a number as the driver to use
 _ORIENTED_CODINGS = frozenset(
@@ -77,10 +78,13 @@ class SteadyFile(io.BufferedIOBase):
 
 
 def source_name(source: str | Path | int | SteadyFile) -> str:
-    """Return the name of a video or webcam for error messages."""
+    """Return the name of a video or webcam for error messages, on one line."""
     if isinstance(source, int):
         return f"webcam {source}"
-    return str(source) if isinstance(source, str | Path) else "the video"
+    if not isinstance(source, str | Path):
+        return "the video"
+    name = str(source)
+    return name if name.isprintable() and len(name) <= _LONGEST_NAME else quoted_path(name)
 
 
 def open_capture(source: str | Path | int | SteadyFile) -> Capture:
@@ -101,13 +105,13 @@ def open_capture(source: str | Path | int | SteadyFile) -> Capture:
 def _open_file(path: Path) -> Capture:
     _refuse_other_files(path)
     with _opened(path) as file:
-        kind = check_container(str(path), file)
+        kind = check_container(source_name(path), file)
     with _quiet(ffmpeg_options(kind, in_memory=False)):
         # An absolute path, because FFmpeg interprets text before a colon as a protocol.
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         with path.open("rb") as file:
-            raise _unreadable(str(path), file)
+            raise _unreadable(source_name(path), file)
     return _with_decoder(capture, str(path.absolute()))
 
 
@@ -194,7 +198,7 @@ def _opened(path: Path) -> Generator[BinaryIO]:
 
 def _cannot_read(path: Path, error: OSError) -> DataError:
     return DataError(
-        f"{path}: expected a video, but it cannot be read ({error.strerror}).",
+        f"{source_name(path)}: expected a video, but it cannot be read ({error.strerror}).",
         expected="a video",
         received=f"a file that cannot be read ({error.strerror})",
     )
@@ -213,27 +217,27 @@ def _refuse_other_files(path: Path) -> None:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise DataError.from_parts(
-                str(path),
+                source_name(path),
                 expected="a video",
                 received="a folder",
                 remedy="Give the path of a video in it.",
             )
         if not stat.S_ISREG(mode):
-            raise DataError.from_parts(str(path), expected="a video", received="a pipe or a device")
+            raise DataError.from_parts(source_name(path), expected="a video", received="a pipe or a device")
         with path.open("rb") as file:
             beginning = file.read(_BEGINNING)
     except (FileNotFoundError, NotADirectoryError) as error:
         name = url_in(path) or str(path)
         remedy = path_remedy(name)
         raise DataError(
-            f"{quoted_path(name)}: expected a video, but there is no such file. {remedy}",
+            f"{source_name(name)}: expected a video, but there is no such file. {remedy}",
             expected="a video",
             received="a path without a file",
             remedy=remedy,
         ) from error
     except OSError as error:
         raise _cannot_read(path, error) from error
-    _refuse_other_content(str(path), beginning)
+    _refuse_other_content(source_name(path), beginning)
 
 
 def _refuse_other_content(name: str, beginning: bytes) -> None:

@@ -7,16 +7,18 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import cv2
 import numpy as np
 
 from mien.errors import DataError
+from mien.quoting import quoted
 from mien.recognition.video.av_capture import AvCapture, coding_of, remainder_after
 from mien.recognition.video.capture import SteadyFile, header_of, open_capture, opened_again, source_name
 from mien.recognition.video.headers import find_fault
@@ -66,16 +68,9 @@ class Frames(Iterator[Frame]):
     def __init__(self, source: str | Path | int | BinaryIO, every: int) -> None:
         if not isinstance(every, int) or every < 1:
             raise DataError.from_parts(
-                expected="every as an integer of at least 1", received=f"every={every!r:.80}"
+                expected="every as an integer of at least 1", received=f"every={quoted(every)}"
             )
-        if isinstance(source, bool) or not (isinstance(source, str | Path | int) or _is_file(source)):
-            raise DataError(
-                "Expected a video as a path or an open file, or the number of a webcam, "
-                f"got {type(source).__name__}.{_remedy(source)}"
-            )
-        self._source = (
-            source if isinstance(source, str | Path | int) else SteadyFile(source)
-        )  # OpenCV does not keep a reference to it
+        self._source = _openable(source)  # OpenCV does not keep a reference to it
         self._name, self._capture = source_name(self._source), open_capture(self._source)
         header = header_of(self._source, self._capture)
         self._orientation = Orientation.from_matrix(header.matrix or IDENTITY)
@@ -205,6 +200,28 @@ class Frames(Iterator[Frame]):
         return self._orientation.apply(np.asarray(square, np.uint8))
 
 
+def _openable(source: Any) -> str | Path | int | SteadyFile:
+    """Return a source as OpenCV opens it.
+
+    Raises:
+        DataError: If it is not a path, a file opened with "rb" or the number of a webcam.
+    """
+    if isinstance(source, str | Path | int) and not isinstance(source, bool):
+        return source
+    if isinstance(source, io.TextIOBase):
+        raise DataError.from_parts(
+            expected="a video as a path or an open file, or the number of a webcam",
+            received="a file opened as text",
+            remedy="Open it with mode 'rb'.",
+        )
+    if not _is_file(source):
+        raise DataError(
+            "Expected a video as a path or an open file, or the number of a webcam, "
+            f"got {type(source).__name__}.{_remedy(source)}"
+        )
+    return SteadyFile(source)
+
+
 def _is_file(source: object) -> bool:
     """Return whether an object is a file; `cv2.VideoCapture` has a `read` method, but no `seek`."""
     return hasattr(source, "read") and hasattr(source, "seek")
@@ -240,18 +257,19 @@ def read_frames(source: str | Path | int | BinaryIO, *, every: int = 1) -> Frame
     return Frames(source, every)
 
 
-def probe(source: str | Path | int) -> VideoInfo:
+def probe(source: str | Path | int | BinaryIO) -> VideoInfo:
     """Return size, frame rate and duration of a video, without decoding its frames.
 
     Args:
-        source: path of a video, or the number of a webcam.
+        source: path of a video, a video opened with "rb" or in memory (`io.BytesIO`), or the number of a webcam.
 
     Raises:
         DataError: If there is no such video or webcam, or it cannot be opened.
     """
-    capture = open_capture(source)
+    opened = _openable(source)
+    capture = open_capture(opened)
     try:
-        header = header_of(source, capture)
-        return describe(capture, source_name(source), live=isinstance(source, int), header=header)
+        header = header_of(opened, capture)
+        return describe(capture, source_name(opened), live=isinstance(opened, int), header=header)
     finally:
         capture.release()

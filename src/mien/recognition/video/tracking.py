@@ -15,14 +15,15 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.quoting import quoted
-from mien.recognition.faces import Face
+from mien.recognition.faces import require_faces
+from mien.recognition.values import finite_float, is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from mien.recognition.faces import Box
+    from mien.recognition.faces import Box, Face
 
 # Distances are relative to the size of a face.
 _MAX_DISTANCE = 0.5  # maximum distance from the predicted position in consecutive frames
@@ -106,11 +107,10 @@ class FaceTracker:
             The faces in the same order, with a unique `track` each.
 
         Raises:
-            DataError: If the time is before the previous frame, or an item is not a face.
+            DataError: If the time is not a finite number or before the previous frame, or an item is not a face.
         """
-        if wrong := [face for face in faces if not isinstance(face, Face)]:
-            raise DataError.from_parts(expected="faces as mien.Face", received=f"{wrong[0]!r:.80}")
-        if not seconds >= self._before:
+        faces, seconds = require_faces(faces), finite_float(seconds, "time of a frame")
+        if seconds < self._before:
             raise DataError.from_parts(
                 expected=f"a frame at {self._before} seconds or later", received=f"one at {seconds}"
             )
@@ -135,8 +135,8 @@ class FaceTracker:
 
 def _not_negative(seconds: Any, what: str) -> float:
     """Return a time, which may be infinite; raise a DataError if it is negative or not a number."""
-    is_number = isinstance(seconds, int | float | np.number) and not isinstance(seconds, bool)
-    if not is_number or not seconds >= 0:
+    is_endless = isinstance(seconds, float) and seconds == math.inf
+    if not is_endless and (not is_finite(seconds) or seconds < 0):
         raise DataError.from_parts(expected=f"a {what} of 0 seconds or more", received=quoted(seconds))
     return float(seconds)
 

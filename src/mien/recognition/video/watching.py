@@ -9,7 +9,6 @@ time, whatever the length of the video.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -18,7 +17,7 @@ import numpy as np
 from mien.errors import DataError
 from mien.quoting import quoted
 from mien.recognition.faces import Face
-from mien.recognition.values import whole_number
+from mien.recognition.values import is_finite, is_iterable, whole_number
 from mien.recognition.video.frames import Frame, Frames, probe, read_frames
 from mien.recognition.video.info import VideoInfo
 from mien.recognition.video.tracking import CutDetector, FaceTracker, Smoother
@@ -85,6 +84,8 @@ def watch(
             return a list of faces per image, `chunk` is less than 1, or a time is negative.
     """
     _check_arguments(recognizer, frames)
+    if tracker is not None and not (hasattr(tracker, "update") and hasattr(tracker, "forget")):
+        raise DataError.from_parts(expected="tracker as a FaceTracker", received=quoted(tracker))
     if whole_number(chunk, "chunk", "frames") < 1:
         raise DataError.from_parts(expected="a chunk of 1 frame or more", received=quoted(chunk))
     if isinstance(frames, str | Path | int):
@@ -124,7 +125,8 @@ def _check_arguments(recognizer: object, frames: object) -> None:
             received=type(recognizer).__name__,
         )
     is_table = hasattr(type(frames), "columns")  # which would yield the names of its columns
-    if is_table or (not hasattr(frames, "__iter__") and not isinstance(frames, int | Path)):
+    is_source = isinstance(frames, int | Path) or is_iterable(frames)
+    if is_table or not is_source:
         raise DataError.from_parts(
             expected="the path of a video, the number of a webcam, or frames",
             received=type(frames).__name__,
@@ -140,7 +142,7 @@ def _check_frame(frame: object) -> None:
             received=type(frame).__name__,
             remedy="Read a video with read_frames, or create a Frame from each image and its time.",
         )
-    name, image = f"frame {frame.index!r:.20}", frame.image
+    name, image = f"frame {quoted(frame.index, 20)}", frame.image
     if not isinstance(image, np.ndarray):
         raise DataError.from_parts(
             expected=f"the image of {name} as an RGB array, uint8 (height, width, 3)",
@@ -152,10 +154,8 @@ def _check_frame(frame: object) -> None:
             received=f"{image.dtype} {image.shape}",
             remedy="Convert a gray one with cv2.cvtColor(image, cv2.COLOR_GRAY2RGB).",
         )
-    if not isinstance(frame.seconds, int | float | np.number) or not math.isfinite(frame.seconds):
-        raise DataError.from_parts(
-            expected=f"the time of {name} in seconds", received=f"{frame.seconds!r:.80}"
-        )
+    if not is_finite(frame.seconds):
+        raise DataError.from_parts(expected=f"the time of {name} in seconds", received=quoted(frame.seconds))
 
 
 def _check_result(found: object, images: int) -> list[list[Face]]:
@@ -164,11 +164,11 @@ def _check_result(found: object, images: int) -> list[list[Face]]:
     if not complete or not all(isinstance(faces, list | tuple) for faces in cast("Sequence[object]", found)):
         raise DataError.from_parts(
             expected=f"a list of faces for each of {images} images from the recognizer",
-            received=f"{found!r:.80}",
+            received=quoted(found),
         )
     for face in (face for faces in cast("Sequence[Sequence[object]]", found) for face in faces):
         if not isinstance(face, Face):
             raise DataError.from_parts(
-                expected="faces as mien.Face from the recognizer", received=f"{face!r:.80}"
+                expected="faces as mien.Face from the recognizer", received=quoted(face)
             )
     return [list(faces) for faces in cast("Sequence[Sequence[Face]]", found)]

@@ -16,7 +16,7 @@ import numpy as np
 
 from mien.errors import DataError, MissingExtra
 from mien.files import replacing
-from mien.images import require_rgb
+from mien.images import path_to_write, require_rgb
 from mien.quoting import quoted, quoted_path
 from mien.recognition.values import finite_float, to_list, whole_number
 from mien.recognition.video.sound import SoundCopy
@@ -67,10 +67,12 @@ class VideoWriter:
     def __init__(
         self, path: str | Path, fps: float, size: tuple[int, int], *, sound_from: str | Path | None = None
     ) -> None:
-        self._path = Path(path)
+        self._path = path_to_write(path, "a video")
         self._suffix = self._path.suffix.lower()
         if self._suffix not in _CODECS:
-            raise DataError(f"{path}: expected a name that ends in {one_of(_CODECS)} for a video to write.")
+            raise DataError(
+                f"{quoted_path(str(path))}: expected a name that ends in {one_of(_CODECS)} for a video to write."
+            )
         try:
             import av
         except ImportError as error:
@@ -78,7 +80,9 @@ class VideoWriter:
         self._av = av
         if not 0 < finite_float(fps, "frames per second") <= _TICKS:
             raise DataError.from_parts(
-                f"{path}", expected=f"frames per second above 0 and up to {_TICKS:,}", received=f"{fps}"
+                quoted_path(str(path)),
+                expected=f"frames per second above 0 and up to {_TICKS:,}",
+                received=f"{fps}",
             )
         self._fps = max(Fraction(float(fps)).limit_denominator(_SLOWEST), Fraction(1, _SLOWEST))
         self._width, self._height = _checked_size(size)
@@ -86,6 +90,10 @@ class VideoWriter:
         self._last = -1  # time of the latest frame, in ticks
         self._frames = 0
         self._stack = ExitStack()
+        if not isinstance(sound_from, str | Path | None):
+            raise DataError.from_parts(
+                expected="sound_from as the path of a video", received=quoted(sound_from)
+            )
         self._sound_from = sound_from
         self._sound: SoundCopy | None = None
 
