@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from typing import Any
 
 import pytest
 from PIL import Image
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
 
 from mien.decoders.image_decoder import ImageDecoder, ImageLimits
 from mien.errors import DataError, MienError, MissingExtra, NotEnoughMemoryError
@@ -14,7 +17,9 @@ from mien.images import read_image
 from mien.recognition.video import read_frames
 from mien.recognition.video.decoded_frames import DecodedFrames
 from mien.service import problems
+from mien.service.app import PAGE
 from mien.service.problems import from_error
+from mien.service.static import PageFiles
 from tests.helpers.hostile_videos import BOMBS, REDIRECTIONS
 from tests.helpers.service_process import encoded, portrait
 from tests.test_image_attacks import ATTACKS
@@ -100,3 +105,13 @@ def test_an_error_without_fields_is_quoted_and_not_parsed() -> None:
     problem = from_error(DataError("a.png: expected this, got that. Do so."), 422, "damaged").to_dict()
     assert problem["received"] == "a.png: expected this, got that. Do so."
     assert not hasattr(problems, "re")
+
+
+def test_a_folder_of_files_names_its_methods_if_starlette_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def older(*_: Any) -> None:
+        raise HTTPException(405)
+
+    monkeypatch.setattr(StaticFiles, "get_response", older)
+    with pytest.raises(HTTPException) as told:
+        asyncio.run(PageFiles(directory=PAGE).get_response("app.js", {"type": "http", "method": "POST"}))
+    assert told.value.headers == {"Allow": "GET, HEAD"}

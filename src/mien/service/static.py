@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
@@ -20,6 +21,19 @@ if TYPE_CHECKING:
 
 class PageFiles(StaticFiles):
     """A folder of files."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return the response to a request for a file.
+
+        Raises:
+            HTTPException: the method is not allowed, or there is no such file.
+        """
+        if scope["method"] not in {
+            "GET",
+            "HEAD",
+        }:  # older versions of Starlette do not name the allowed methods
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
+        return await super().get_response(path, scope)
 
     def file_response(
         self,
