@@ -20,6 +20,8 @@ from mien.recognition.faces import Box, Detection
 from mien.recognition.video import VideoWriter
 from mien.service import engine
 from mien.service.batching import Batching
+from mien.service.engine import Engine
+from mien.service.schemas import Options
 from mien.service.settings import Settings
 from tests.helpers.service_process import Reply, Running, portrait, running, wait_until
 
@@ -262,6 +264,30 @@ class Counting:
 
 def crops(*values: int) -> np.ndarray:
     return np.array(values, np.uint8)[:, None, None] * np.ones((1, 48, 48), np.uint8)
+
+
+class Unsorted:
+    """A detector that returns a small face before a large one."""
+
+    def detect(self, _image: np.ndarray) -> list[Detection]:
+        return [
+            Detection(Box(5, 5, 20, 20)),
+            Detection(Box(40, 40, 80, 80)),
+            Detection(Box(9, 9, 40, 40), 0.4),
+        ]
+
+
+def test_the_largest_faces_of_any_detector_are_kept_and_come_first() -> None:
+    served = Engine(Settings(model="tiny", threads=1), detector=Unsorted())
+    image = np.zeros((200, 200, 3), np.uint8)
+    for options, widths in [
+        (Options(), [80, 40, 20]),
+        (Options(max_faces=1), [80]),
+        (Options(min_detection_confidence=0.5), [80, 20]),
+    ]:
+        (faces,) = served.find([image], options)
+        assert [face.box.width for face in faces] == widths
+    served.close()
 
 
 def test_requests_that_wait_for_the_network_are_batched_into_one_call() -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.recognition.detection import FaceDetector
-    from mien.recognition.faces import Face
+    from mien.recognition.faces import Detection, Face
     from mien.service.schemas import Options
     from mien.service.settings import Settings
     from mien.service.uploads import Upload
@@ -183,15 +183,8 @@ class Engine:
     def find(self, images: Sequence[NDArray[np.uint8]], options: Options) -> list[list[Face]]:
         """Detect and classify the faces of decoded images, RGB uint8 (h, w, 3), on the calling thread."""
         recognizer = self._recognizers[options.chosen_label_set or self.card.label_set]
-        found = [
-            [
-                face
-                for face in recognizer.detector.detect(one)
-                if face.confidence >= options.min_detection_confidence
-            ]
-            for one in images
-        ]
-        return recognizer.name_expressions(images, [faces[: options.max_faces] for faces in found])
+        found = [_largest(recognizer.detector.detect(one), options) for one in images]
+        return recognizer.name_expressions(images, found)
 
     def explain(
         self, image: NDArray[np.uint8], faces: Sequence[Face], options: Options
@@ -250,6 +243,12 @@ class Engine:
             raise from_error(error, 422, "decoder") from error
         except MienError as error:
             raise from_error(error, 422, "damaged") from error
+
+
+def _largest(found: Sequence[Detection], options: Options) -> list[Detection]:
+    """Return the detections that the options keep, the largest first, in whatever order the detector returns them."""
+    kept = [one for one in found if one.confidence >= options.min_detection_confidence]
+    return sorted(kept, key=lambda one: one.box.area, reverse=True)[: options.max_faces]
 
 
 def _decoder_pool(settings: Settings) -> ImageDecoderPool:
