@@ -21,6 +21,7 @@ from mien.service.auth import route_path
 from mien.service.capacity import Capacity
 from mien.service.docs_page import add_docs
 from mien.service.engine import Engine
+from mien.service.inference import BINARY_HEADER
 from mien.service.limits import Limits, upload_route
 from mien.service.openapi import Service
 from mien.service.problems import Refusal, from_http, from_validation, problem_response
@@ -97,7 +98,7 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
             CORSMiddleware,
             allow_origins=settings.allow_origin,
             allow_methods=["GET", "POST"],
-            allow_headers=["Accept", "Authorization", "Content-Type", "X-API-Key"],
+            allow_headers=["Accept", "Authorization", "Content-Type", "X-API-Key", BINARY_HEADER],
             expose_headers=["Retry-After"],
         )
     app.add_middleware(AccessLog, metrics=metrics)  # added last, so it is the outermost

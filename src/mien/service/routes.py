@@ -97,7 +97,7 @@ async def recognize(request: Request, options: Annotated[Options, Query()]) -> R
     _check_repeated(request)
     parts.engine.check(options)
     uploads = await read_uploads(request, "image", parts.settings.max_images)
-    copy_as = wanted_image(request.headers.get("accept", "*/*"))
+    copy_as = wanted_image(", ".join(request.headers.getlist("accept")) or "*/*")
     if copy_as and len(uploads) > 1:
         raise _one_copy(len(uploads))
     answers = await recognize_all(request, uploads, options, copy_as)
