@@ -15,7 +15,6 @@ from __future__ import annotations
 import io
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import cv2
@@ -32,6 +31,8 @@ from mien.quoting import quoted, quoted_path
 from mien.rgb import array_to_rgb, key_color_of, to_rgb
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from PIL.Image import Image
 
