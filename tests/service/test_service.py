@@ -538,13 +538,13 @@ def test_an_unsupported_file_on_the_video_route_is_named_with_a_remedy(
 @pytest.mark.parametrize("path", ["/", "/page/app.js"])
 @pytest.mark.parametrize(
     ("status", "asked"),
-    [(400, "lines=1-2"), (400, "bytes"), (400, "bytes=9-1"), (416, "bytes=99999999-"), (206, "bytes=0-3")],
+    [(200, "lines=1-2"), (400, "bytes"), (400, "bytes=9-1"), (416, "bytes=99999999-"), (206, "bytes=0-3")],
 )
 def test_range_requests_and_etags_of_page_files(service: Running, path: str, status: int, asked: str) -> None:
     reply = service.get(path, Range=asked)
     assert reply.status == status
-    if status == 206:
-        assert reply.body == service.get(path).body[:4]
+    if status < 400:  # other units than bytes are ignored (RFC 9110, 14.2)
+        assert reply.body == service.get(path).body[: 4 if status == 206 else None]
     else:
         check_problem(reply)
         assert reply.json["received"] == repr(asked)

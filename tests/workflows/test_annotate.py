@@ -53,13 +53,19 @@ class Warnings(Reporter):
         self.texts.append(text)
 
 
-@pytest.mark.parametrize("path", [5, 1.5, ["a.png"], "", "https://example.org/a.png"])
-def test_names_of_files_to_write_that_are_no_paths_are_rejected(path: Any) -> None:
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        *[(path, "path of a file to write") for path in (5, 1.5, ["a.png"], "")],
+        ("https://example.org/a.png", "expected a path on this machine to write to, got a URL"),
+    ],
+)
+def test_names_of_files_to_write_that_are_no_paths_are_rejected(path: Any, message: str) -> None:
     recognizer: Any = Fixed()
     for name in ("save", "chart"):
-        with pytest.raises(DataError, match="path of a file to write"):
+        with pytest.raises(DataError, match=message):
             mien.watch(make_frames(), recognizer, **{name: path})
-    with pytest.raises(DataError, match="path of a file to write"):
+    with pytest.raises(DataError, match=message):
         mien.draw_faces(make_frames(1)[0].image, [], out=path)
 
 
