@@ -373,5 +373,5 @@ def test_a_frame_step_beyond_the_end_gives_a_valid_copy_and_nan_fps_is_refused(t
     done = mien("predict", tmp_path / "video.mp4", "--every", 100_000, "--save", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert probe(tmp_path / "out" / "video.mp4").width
-    with pytest.raises(DataError, match="above 0, got nan"):
+    with pytest.raises(DataError, match="frames per second as a finite number, got nan"):
         VideoWriter(tmp_path / "x.mp4", float("nan"), (64, 64))
