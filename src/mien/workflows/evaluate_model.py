@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.files import path_on_disk
 from mien.workflows.crop_faces import require_crop_folder, save_crops
 from mien.workflows.evaluation_classes import (
     CommonClasses,
@@ -18,7 +17,7 @@ from mien.workflows.evaluation_classes import (
     scored_classes,
 )
 from mien.workflows.evaluation_data import default_split, open_and_read
-from mien.workflows.evaluation_files import folder_for, require_replaceable, write_evaluation
+from mien.workflows.evaluation_files import folder_for, require_folder, require_replaceable, write_evaluation
 from mien.workflows.notebook import default_reporter
 from mien.workflows.options import DataOptions, ModelOptions
 from mien.workflows.run_data import is_run_data
@@ -182,7 +181,7 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
     from mien.evaluation.split_names import find_split
 
     if options.out:
-        path_on_disk(options.out)
+        require_folder(options.out)
     given = None if options.split is None else find_split(options.split)
     require_crop_folder(options.data)
     loaded, dataset = open_and_read(model, data, options, reporter)

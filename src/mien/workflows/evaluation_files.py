@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
+from mien.files import path_on_disk
 from mien.ownership import LIST, guard_of, guarding
 from mien.quoting import quoted_path
 from mien.workflows.list_runs import read_row
@@ -52,18 +53,27 @@ def folder_for(folder: Path, source: str) -> Path:
     return next(filter(is_free, chain([folder], numbered)))
 
 
+def require_folder(folder: str | Path) -> None:
+    """Raise an error before the evaluation if the output folder is a URL or a file.
+
+    Raises:
+        DataError: If it is one of these.
+    """
+    place = path_on_disk(folder)
+    if place.exists() and not place.is_dir():
+        raise DataError(
+            f"{quoted_path(str(folder))}: expected a folder, found a file. Choose another with `out`."
+        )
+
+
 def require_replaceable(folder: Path, *, force: bool) -> None:
     """Raise an error before the evaluation if the folder contains files of these names that mien did not write.
 
     Those of a training in its run folder are not replaced either.
 
     Raises:
-        DataError: If there is one, and `force` is not set, or the folder is a file.
+        DataError: If there is one, and `force` is not set.
     """
-    if folder.exists() and not folder.is_dir():
-        raise DataError(
-            f"{quoted_path(str(folder))}: expected a folder, found a file. Choose another with `out`."
-        )
     if not force and read_row(folder) is not None:
         raise DataError(
             f"{quoted_path(str(folder))}: expected a folder for an evaluation, got a run folder, whose own scores and "
