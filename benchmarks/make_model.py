@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import mien
+from card_texts import LICENSE, LIMITS
 from mien.data.dataset import PRIVATE_TEST, TRAINING
 from mien.recognition.classifier import Classifier
 from mien.workflows.release import finish_release, put_card, with_scores, write_release
@@ -32,21 +33,6 @@ if TYPE_CHECKING:
 
     from mien.card import ModelCard
     from mien.data.dataset import Dataset
-
-LICENSE = (
-    "MIT, as far as it is ours to give. Trained on FER2013, whose images come without a clear license to redistribute "
-    "them. Whether you may use a model trained on FER2013 is for you to decide."
-)
-"""The license of the bundled models, as in the README, for their cards."""
-
-LIMITS = (
-    "Recognizes the expression that a face shows in an image, not what a person feels. Not for decisions about people. "
-    "Accuracy differs between groups of people and was not measured by group. The default label set, fused, is learned "
-    "from FER2013's labels and FER+'s votes of the same images. On press photos it still calls about a fifth of the "
-    "calm faces sad or angry and misses half of the surprised ones; on dark video frames it is right about half of the "
-    "time."
-)
-"""The limitations of the bundled models, for their cards; the figures are those of docs/results/model.md."""
 
 SAMPLE = (
     4096  # training images on which the batch normalization statistics of averaged weights are recomputed

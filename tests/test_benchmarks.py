@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mien.recognition.classifier import Classifier
 from tests.builders.datasets import dataset_of
 from tests.builders.trainings import tiny_recipe
 
@@ -216,3 +217,27 @@ def test_neither_half_of_training_has_copies_of_other_splits(script: Any) -> Non
     source, target = script("transfer").halves(dataset_of(images, np.arange(14) % 7, split))
     assert source.tolist() == [2, 6, 8]
     assert target.tolist() == [3, 9]
+
+
+def test_limitations_of_a_card_contain_the_errors_of_that_model_on_other_faces(script: Any) -> None:
+    cards = script("card_texts")
+    press = {"confusion": [[9, 0, 0], [5, 1, 4], [2, 1, 17]], "recall": {"surprise": 0.4}}
+    frames = {"accuracy": 0.517}
+    report = {
+        "classes": ["angry", "sad", "neutral"],
+        "results": {"small, fused, flip TTA": {"lfw": press, "sfew": frames}},
+    }
+    told = cards.limits_of("small", report).removeprefix(cards.LIMITS)
+    assert told == (
+        " Averaged with the mirror image, as in mien predict, it calls 15% of the calm faces in press photos (LFW) sad "
+        "or angry and misses 60% of the surprised ones; in dark video frames (SFEW), it recognizes 52% of the "
+        "expressions."
+    )
+    assert cards.limits_of("tiny", report) == cards.LIMITS
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "large"])
+def test_limitations_of_the_bundled_cards_are_those_measured(script: Any, name: str) -> None:
+    report = json.loads((FOLDER / "results" / "real_photos.json").read_text(encoding="utf-8"))
+    card = Classifier(name).card
+    assert card.limits == script("card_texts").limits_of(name, report)
