@@ -179,6 +179,7 @@ class TestColors:
             ("bored", "happy", "tense", "Anger", "idle"),
             tuple(f"class {i}" for i in range(11)),
             (*FERPLUS.classes, "bored"),
+            ("happy", "constructor", "toString"),  # names that every JavaScript object has
         ],
     )
     def test_custom_classes_have_the_colors_of_the_palette(

@@ -1,7 +1,7 @@
 /** The color of each expression: custom properties of tokens.css, which a test holds equal to mien.palette. */
 
 /** Usual spellings of labels, as in mien.labels. */
-const TOKENS = {
+const TOKENS = new Map(Object.entries({
   anger: "anger", angry: "anger", mad: "anger",
   disgust: "disgust", disgusted: "disgust",
   fear: "fear", fearful: "fear", afraid: "fear", scared: "fear",
@@ -10,7 +10,7 @@ const TOKENS = {
   surprise: "surprise", surprised: "surprise",
   neutral: "neutral", normal: "neutral", calm: "neutral",
   contempt: "contempt", contemptuous: "contempt",
-};
+}));
 
 /** The tokens of classes that are no expressions, see `learnLabels`. @type {Map<string, string>} */
 const own = new Map();
@@ -30,7 +30,7 @@ export function learnLabels(labels) {
 }
 
 /** @param {string} label */
-const known = (label) => TOKENS[label.trim().toLowerCase()];
+const known = (label) => TOKENS.get(label.trim().toLowerCase());
 
 /** @param {string} label */
 export const tokenOf = (label) => known(label) ?? own.get(label) ?? "neutral";
