@@ -14,7 +14,7 @@ import pytest
 
 import mien
 from mien.data.dataset import Dataset
-from mien.errors import ModelError
+from mien.errors import DataError, ModelError
 from mien.training import learning_rate_search, trainer
 from mien.training.model_builder import build_model
 from mien.workflows.reporter import Reporter, SilentReporter
@@ -182,8 +182,18 @@ def test_uncompiled_network_is_trained_with_the_recipe_and_returns_a_run(tmp_pat
     saved = run.save(tmp_path / "mine.h5")
     answer = keras.models.load_model(saved, compile=False).predict(dataset.images[:3, ..., None], verbose=0)
     assert answer.sum(axis=1) == pytest.approx(np.ones(3), abs=1e-5)
-    with pytest.raises(ModelError, match=r"ends in \.keras, \.h5, \.onnx"):
+    with pytest.raises(ModelError, match=r"ends in \.keras, \.h5 or \.onnx"):
         run.save(tmp_path / "mine.pt")
+    saved.write_text("mine")
+    with pytest.raises(DataError, match="Choose another file, or replace it with `force=True`"):
+        run.save(saved)
+    assert saved.read_text() == "mine"
+    assert run.save(saved, force=True).stat().st_size > 10_000
+    with pytest.raises(DataError, match="or replace the files with `force=True`"):
+        run.evaluate(out=run.folder)
+    scores = (run.folder / "evaluation.json").read_bytes()
+    run.evaluate("PrivateTest", out=run.folder, force=True)
+    assert (run.folder / "evaluation.json").read_bytes() != scores
     again = mien.Run.open(tmp_path / "run")
     assert again.best == run.best
     assert mien.evaluate(again, dataset, split="PublicTest", reporter=SilentReporter()).n == 28

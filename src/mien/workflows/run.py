@@ -141,6 +141,7 @@ class Run:
         data: Any = None,
         flip_tta: bool = False,
         out: str | Path | None = None,
+        force: bool = False,
     ) -> Evaluation:
         """Evaluate the best network on a split of its data.
 
@@ -149,9 +150,10 @@ class Run:
             data: other data, as for `mien.evaluate`; by default those that it was trained on.
             flip_tta: average the predictions for each image and its mirror image.
             out: a folder for figures, report and `evaluation.json`; by default nothing is written.
+            force: replace files in that folder that mien did not write.
 
         Raises:
-            DataError: If the data have no such split.
+            DataError: If the data have no such split, or `out` contains such files and `force` is not set.
             ModelError: If the data are missing or have changed, or were passed in Python and were not passed again.
         """
         from mien.workflows.evaluate_model import evaluate
@@ -159,14 +161,20 @@ class Run:
 
         if data is None:  # those of a run in its folder are read there
             data = self._dataset if self._data is None else self.dataset
-        return evaluate(self, data, split=split, flip_tta=flip_tta, out=out, reporter=SilentReporter())
+        return evaluate(
+            self, data, split=split, flip_tta=flip_tta, out=out, force=force, reporter=SilentReporter()
+        )
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, force: bool = False) -> Path:
         """Write the best network as `.keras`, `.h5` or `.onnx`, by the suffix, with its card inside.
+
+        Args:
+            path: the file to write.
+            force: replace a file of that name that mien did not write.
 
         Raises:
             ModelError: If the suffix is not supported.
-            DataError: If there is a file of that name that mien did not write.
+            DataError: If there is a file of that name that mien did not write, and `force` is not set.
         """
         from mien.workflows.export_model import ExportOptions, run_export
         from mien.workflows.reporter import SilentReporter
@@ -177,7 +185,7 @@ class Run:
             raise ModelError(
                 f"{str(path)[-80:]}: expected a name that ends in {one_of(formats)}. For int8 use mien.export."
             )
-        options = ExportOptions(format=formats[path.suffix.lower()], out=path)
+        options = ExportOptions(format=formats[path.suffix.lower()], out=path, force=force)
         return run_export(self.folder, options, SilentReporter())
 
     def copy(self, folder: str | Path) -> Path:
