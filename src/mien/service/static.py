@@ -28,10 +28,8 @@ class PageFiles(StaticFiles):
         Raises:
             HTTPException: the method is not allowed, or there is no such file.
         """
-        if scope["method"] not in {
-            "GET",
-            "HEAD",
-        }:  # older versions of Starlette do not name the allowed methods
+        # Older versions of Starlette do not name the allowed methods.
+        if scope["method"] not in {"GET", "HEAD"}:
             raise HTTPException(405, headers={"Allow": "GET, HEAD"})
         return await super().get_response(path, scope)
 
