@@ -95,7 +95,7 @@ def check_pixel_range(given: Any) -> tuple[float, float] | None:
     expected = "the pixel range as two increasing numbers, such as (-1, 1)"
     try:
         low, high = (float(value) for value in given)
-    except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
+    except (TypeError, ValueError, OverflowError, NotImplementedError) as error:  # the last: memoryview
         raise ModelError.from_parts(expected=expected, received=quoted(given)) from error
     if not -1e6 <= low < high <= 1e6:
         raise ModelError.from_parts(expected=expected, received=quoted(given))
@@ -117,7 +117,7 @@ def check_input_shape(given: Any) -> tuple[int, int, int] | None:
     try:
         shape = tuple(int(side) for side in given)
         whole = not isinstance(given, str) and all(float(side) == int(side) for side in given)
-    except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
+    except (TypeError, ValueError, OverflowError, NotImplementedError) as error:  # the last: memoryview
         raise ModelError.from_parts(expected=expected, received=quoted(given)) from error
     if not whole or len(shape) != 3 or image_input((None, *shape)) is None:
         raise ModelError.from_parts(expected=expected, received=quoted(given))

@@ -22,8 +22,9 @@ import mien
 from mien.errors import DataError
 from mien.recognition.video import probe, read_frames, watch
 from mien.recognition.video.av_capture import open_container
-from mien.recognition.video.capture import SteadyFile, open_capture
+from mien.recognition.video.capture import open_capture
 from mien.recognition.video.container_limits import check_container
+from mien.recognition.video.steady_file import SteadyFile
 from tests.builders.videos import make_video
 from tests.helpers.hostile_videos import BOMBS, REDIRECTIONS, box, mp4, sizes, table, times
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 import threading
@@ -22,6 +21,7 @@ from mien.recognition.video.av_capture import CODINGS, AvCapture, coding_of, fir
 from mien.recognition.video.container_limits import check_container
 from mien.recognition.video.containers import ffmpeg_options
 from mien.recognition.video.headers import NO_HEADER, find_fault, read_header, whole_boxes
+from mien.recognition.video.steady_file import SteadyFile
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -40,41 +40,6 @@ _ORIENTED_CODINGS = frozenset(
     {"h264", "avc1", "avc3", "hevc", "hev1", "hvc1"}
 )  # can contain a display matrix in the bitstream
 _NOT_IN_TEXT = frozenset(range(32)) - frozenset(b"\t\n\f\r\x1b")
-
-
-class SteadyFile(io.BufferedIOBase):
-    """File wrapper that never raises exceptions, because an exception in a file crashes OpenCV.
-
-    Damaged videos lead to seeks before the start of the file, for which `io.BytesIO` raises an exception.
-
-    Args:
-        file: a file opened with "rb", or `io.BytesIO`.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def readable(self) -> bool:
-        """Return `True`."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return `True`."""
-        return True
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Read up to `size` bytes; return b"" at the end and after an error."""
-        try:
-            return self._file.read(max(size or 0, 0))
-        except (OSError, ValueError):
-            return b""
-
-    def seek(self, place: int, whence: int = os.SEEK_SET, /) -> int:
-        """Change the position and return the new one; -1 if that is not possible."""
-        try:
-            return self._file.seek(place, whence)
-        except (OSError, ValueError, OverflowError):
-            return -1
 
 
 def source_name(source: str | Path | int | SteadyFile) -> str:

@@ -20,10 +20,11 @@ import numpy as np
 from mien.errors import DataError
 from mien.quoting import quoted
 from mien.recognition.video.av_capture import AvCapture, coding_of, remainder_after
-from mien.recognition.video.capture import SteadyFile, header_of, open_capture, opened_again, source_name
+from mien.recognition.video.capture import header_of, open_capture, opened_again, source_name
 from mien.recognition.video.headers import find_fault
 from mien.recognition.video.info import VideoInfo, describe, square_size
 from mien.recognition.video.orientation import IDENTITY, Orientation
+from mien.recognition.video.steady_file import SteadyFile
 from mien.recognition.video.timestamps import FileClock, LiveClock
 from mien.wording import counted
 
