@@ -247,7 +247,7 @@ def test_the_demo_and_an_int8_export_print_the_same_on_terminals_and_in_files(pl
     for i, (out, err) in enumerate(STREAMS):
         told = []
         for arguments in (
-            ["demo", "--epochs", "1", "--out", f"demo{i}"],
+            ["demo", "--data", "table.csv", "--epochs", "1", "--out", f"demo{i}"],
             ["export", f"demo{i}/run", "--format", "int8", "--data", "table.csv"],
         ):
             done = run(*arguments, out=out, err=err, cwd=place)

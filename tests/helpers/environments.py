@@ -67,6 +67,7 @@ class Environment:
     def install(self, *requirements: str) -> None:
         """Install packages, with uv if it is available."""
         command = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        command.append("--no-compile")  # as uv does: compiling TensorFlow takes longer than the test
         if shutil.which("uv"):
             command = ["uv", "pip", "install", "--quiet", "--python", self.python]
         _run(command, *requirements)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import mien
-from mien.errors import ModelError
+from mien.errors import DataError, ModelError
 from mien.workflows.reporter import SilentReporter
 from tests.builders.portraits import PORTRAIT
 from tests.helpers.command import is_one_sentence
@@ -252,6 +252,18 @@ def test_exported_models_work_with_predict_and_evaluate(run: mien.Run, tmp_path:
     )
     card = json.loads(command("model", path, "--json").stdout)["card"]
     assert card["labels"] == list(ours.labels)
+
+
+@pytest.mark.slow
+def test_the_ranges_of_int8_tflite_come_from_training_images_only(run: mien.Run, tmp_path: Path) -> None:
+    dataset = mien.load("synthetic:70")
+    tested = dataset.subset("PrivateTest")
+    for name in ("int8", "tflite-int8"):
+        with pytest.raises(DataError, match="expected images of the split Training, found only PrivateTest"):
+            mien.export(run, name, data=tested, out=tmp_path / "m", reporter=SilentReporter())
+    assert not list(tmp_path.iterdir())
+    mien.export(run, "tflite", data=tested, out=tmp_path / "m.tflite", reporter=SilentReporter())  # only compared
+    assert mien.Classifier(tmp_path / "m.tflite").card.labels == tuple(run.dataset.label_set.classes)
 
 
 @pytest.mark.slow

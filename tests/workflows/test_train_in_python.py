@@ -91,15 +91,15 @@ def test_python_api_writes_the_same_files_as_the_command(tmp_path: Path) -> None
     by_command, by_python = tmp_path / "command", tmp_path / "python"
     for folder in (by_command, by_python):
         folder.mkdir()
-    done = mien_process("train", "--data", "synthetic:700", "--epochs", "2", "--out", "r", cwd=by_command)
+    done = mien_process("train", "--data", "synthetic:140", "--epochs", "2", "--out", "r", cwd=by_command)
     assert done.returncode == 0, done.stderr
-    program = "import mien; run = mien.train('synthetic:700', epochs=2, out='r'); print(run.evaluate())"
+    program = "import mien; run = mien.train('synthetic:140', epochs=2, out='r'); print(run.evaluate())"
     told = subprocess.run(
         [sys.executable, "-c", program], cwd=by_python, capture_output=True, text=True, check=False
     )
     assert told.returncode == 0, told.stderr
     assert told.stdout.startswith(
-        "<Evaluation of r/best.keras on drawn faces, n=700, seed=0, PublicTest: 70 images"
+        "<Evaluation of r/best.keras on drawn faces, n=140, seed=0, PublicTest: 14 images"
     )
     command, python = by_command / "r", by_python / "r"
     names = {path.name for path in command.iterdir()}

@@ -62,7 +62,7 @@ ALIASES = {
 CARD_FILE = "mien_card.json"
 """Name of the model card's file in folders of formats without their own metadata."""
 
-REMEDY = "Choose another file, or replace it with `force=True`."
+REMEDY = "Choose another file with `out`, or replace it with `force=True`."
 
 
 def find_format(name: object, out: Path | None = None) -> str:

@@ -125,8 +125,14 @@ def export(
     return run_export(model, options, reporter or default_reporter())
 
 
-def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
+def run_export(model: Any, options: ExportOptions, reporter: Reporter, *, remedy: str = REMEDY) -> Path:
     """Export a model, as `mien export` does.
+
+    Args:
+        model: a model file, the folder of a run, or the name of a bundled model.
+        options: the format, the output and how the model is opened.
+        reporter: the reporter.
+        remedy: the end of the message if the output would replace a file that mien did not write.
 
     Raises:
         ModelError: If the model cannot be opened or cannot be converted to that format.
@@ -151,7 +157,7 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
         raise ModelError(f"{target}: this is the model itself. Choose another file with `out`.")
     chosen = FORMATS[options.format]
     own = chosen.is_of_training and target.parent == loaded.folder and target.name == chosen.file
-    with guarding(REMEDY, folder=target.parent, force=options.force or own) as guard:
+    with guarding(remedy, folder=target.parent, force=options.force or own) as guard:
         if chosen.is_folder:
             require_folder_of_ours(target, force=options.force)
         else:

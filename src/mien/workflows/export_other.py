@@ -75,15 +75,17 @@ def write_other(
         The comparison; a sentence if the model cannot run on this machine.
 
     Raises:
+        DataError: If the format is `tflite-int8` and there are no training images.
         MissingExtra: If the converter is not installed.
         ModelError: If the conversion failed, or the predictions differ.
     """
-    job = Job(loaded, card, _faces(dataset))
+    int8 = name == "tflite-int8"
+    job = Job(loaded, card, _faces(dataset, for_int8=int8))
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / target.name
         given, note = _WRITERS[name](job, made)
         if given is not None:
-            parity = compare(_original(job), given, target, int8=name == "tflite-int8", note=note)
+            parity = compare(_original(job), given, target, int8=int8, note=note)
         install(made, target)
     return note if given is None else parity
 
@@ -205,11 +207,12 @@ _WRITERS: dict[str, Callable[[Job, Path], Converted]] = {
 }
 
 
-def _faces(dataset: Dataset) -> NDArray[np.uint8]:
+def _faces(dataset: Dataset, *, for_int8: bool) -> NDArray[np.uint8]:
+    """Return faces of the training split; if they are only compared and there is no such split, of all splits."""
     from mien.data.dataset import TRAINING
     from mien.data.image_sample import sample_images
 
-    part = dataset.subset(TRAINING) if (dataset.split == TRAINING).any() else dataset
+    part = dataset.subset(TRAINING) if for_int8 or (dataset.split == TRAINING).any() else dataset
     return sample_images(part.images, CALIBRATION_FACES)
 
 

@@ -186,7 +186,8 @@ class Run:
                 f"{str(path)[-80:]}: expected a name that ends in {one_of(formats)}. For int8 use mien.export."
             )
         options = ExportOptions(format=formats[path.suffix.lower()], out=path, force=force)
-        return run_export(self.folder, options, SilentReporter())
+        remedy = "Choose another file, or replace it with `force=True`."
+        return run_export(self.folder, options, SilentReporter(), remedy=remedy)
 
     def copy(self, folder: str | Path) -> Path:
         """Copy the run folder to a new folder; return its path."""
