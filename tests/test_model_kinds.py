@@ -6,6 +6,7 @@ import json
 import pickle
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -14,7 +15,10 @@ import pytest
 
 from mien.errors import ModelError
 from mien.model_kinds import ModelKind, kind_of, refusal
+from mien.recognition import network_files
 from mien.recognition.classifier import Classifier
+from mien.recognition.model_files import read_model
+from mien.recognition.recognizer import Recognizer
 from tests.builders.models import make_onnx
 from tests.helpers.command import is_one_sentence, mien
 
@@ -109,10 +113,28 @@ def test_impossible_file_name_raises_a_short_error(model: str) -> None:
     assert len(str(caught.value)) < 300
 
 
-def test_error_for_a_run_folder_without_an_onnx_file_names_the_export_command(tmp_path: Path) -> None:
+def test_where_only_onnx_is_accepted_a_run_folder_without_it_gets_the_export_command(tmp_path: Path) -> None:
     zipped(tmp_path / "best.keras", "config.json", "metadata.json")
     with pytest.raises(ModelError, match=f"a run folder. Make its ONNX file with: mien export {tmp_path}"):
-        Classifier(tmp_path)
+        read_model(tmp_path)
+
+
+@pytest.mark.parametrize("model", [Classifier, Recognizer])
+def test_a_run_folder_without_an_onnx_file_is_opened_as_its_keras_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Callable[..., object]
+) -> None:
+    opened: list[Path] = []
+
+    def open_network(path: Path, kind: ModelKind, *_: object) -> None:
+        assert kind is ModelKind.KERAS
+        opened.append(path)
+        raise ModelError("it is opened")
+
+    monkeypatch.setattr(network_files, "open_network", open_network)
+    zipped(tmp_path / "best.keras", "config.json", "metadata.json")
+    with pytest.raises(ModelError, match="it is opened"):
+        model(tmp_path)
+    assert opened == [tmp_path / "best.keras"]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in CASES if kind not in USABLE], ids=lambda kind: kind.name)

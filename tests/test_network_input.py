@@ -131,7 +131,7 @@ def test_variable_channels_require_an_input_shape(tmp_path: Path) -> None:
 
 
 def test_input_shape_is_refused_for_a_file_with_a_card() -> None:
-    with pytest.raises(ModelError, match="its model card tells its class names, scale and input shape"):
+    with pytest.raises(ModelError, match=r"class names and input\. Leave out .*`input_shape`"):
         Classifier("small", input_shape=(48, 48, 1))
 
 

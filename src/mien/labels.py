@@ -109,7 +109,7 @@ CKPLUS = LabelSet("ckplus", ("anger", "contempt", "disgust", "fear", "happiness"
 JAFFE = LabelSet("jaffe", ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"))
 
 BUNDLED_LABEL_SETS = {label_set.name: label_set for label_set in (FER2013, FERPLUS)}
-"""The label sets that the bundled models support, by name."""
+"""The label sets on which the bundled models were trained, by name. Their default `fused` has the classes of FER2013."""
 
 TAXONOMIES = BUNDLED_LABEL_SETS
 """Former name of `BUNDLED_LABEL_SETS`."""

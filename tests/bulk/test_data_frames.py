@@ -115,7 +115,7 @@ def test_a_job_of_a_frame_may_be_resumed_with_other_rows_and_not_with_another_co
     assert open_job(storage, {"sources": [new], "options": options}, "1", resume=True)
     with pytest.raises(DataError, match="its column is None, not 'path'"):
         open_job(storage, {"sources": [new], "options": options | {"column": "path"}}, "1", resume=True)
-    with pytest.raises(DataError, match="its sources are others"):
+    with pytest.raises(DataError, match="it has other sources"):
         open_job(storage, {"sources": ["/in"], "options": options}, "1", resume=True)
 
 

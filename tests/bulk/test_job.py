@@ -332,7 +332,7 @@ def test_the_output_folder_of_another_job_is_refused(tmp_path: Path) -> None:
     for source, settings, expected in (
         ("other", {}, "its sources are others"),
         ("in", {"flat": True}, "its flat is False, not True"),
-        ("in", {"model": "tiny"}, "its model is another one"),
+        ("in", {"model": "tiny"}, "it uses another model"),
     ):
         with pytest.raises(DataError, match=expected):
             mien.batch(tmp_path / source, tmp_path / "out", resume=True, **settings)
@@ -369,9 +369,11 @@ def test_two_processes_cannot_work_on_the_same_job(tmp_path: Path) -> None:
     [
         ({"engine": "spark"}, "engine as local or ray, got 'spark'"),
         ({"fps": 0}, "fps as frames per second above 0"),
-        ({"max_attempts": 0}, "max_attempts as a whole number"),
-        ({"address": "auto"}, "choose the engine ray"),
-        ({"wrokers": 1}, "Expected settings among"),
+        ({"max_attempts": 0}, "max_attempts as an integer"),
+        ({"address": "auto"}, "`address` needs `engine='ray'`"),
+        ({"workers": 1, "max_face": 2}, r"has no option 'max_face'\. Did you mean max_faces\?"),
+        ({"zzz": 1}, "has no option 'zzz'. The options are model, label_set"),
+        ({"model": 3}, "Expected model as a name or a path, got 3"),
     ],
 )
 def test_an_invalid_setting_is_refused(tmp_path: Path, settings: dict[str, Any], expected: str) -> None:

@@ -110,7 +110,7 @@ def test_an_output_that_cannot_be_written_gives_one_error_line(tmp_path: Path) -
 
 
 def test_invalid_options_of_data_check_are_refused(table: Path) -> None:
-    is_one_sentence(mien("data", "check", table, "--votes", "votes.csv"), "Add --label-set ferplus")
+    is_one_sentence(mien("data", "check", table, "--votes", "votes.csv"), "--votes needs --label-set ferplus")
     is_one_sentence(mien("data", "check", "synthetic:99999999999"), "drawn faces at most")
 
 

@@ -88,9 +88,9 @@ def test_invalid_class_names_are_rejected(tmp_path: Path, names: object, sentenc
 
 
 def test_class_names_and_pixel_scale_are_rejected_for_a_file_with_a_card(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="its model card tells"):
+    with pytest.raises(ModelError, match="has a model card with its class names"):
         Classifier(make_onnx(tmp_path / "m.onnx"), class_names=NAMES)
-    with pytest.raises(ModelError, match="its model card tells"):
+    with pytest.raises(ModelError, match="has a model card with its class names"):
         Classifier(make_onnx(tmp_path / "m.onnx"), pixel_scale=1)
 
 

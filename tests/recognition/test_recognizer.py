@@ -209,7 +209,7 @@ def test_bundled_model_with_wrong_checksum_raises_an_error(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("settings", "error", "sentence"),
     [
-        ({"model": 3}, ModelError, "classifier with labels and a method probabilities, got int"),
+        ({"model": 3}, ModelError, "classifier with class_names and a method probabilities, got int"),
         ({"model": ""}, ModelError, "Expected a model as the path of an ONNX file"),
         (
             {"model": Brightness(), "taxonomy": "ferplus"},
@@ -383,8 +383,18 @@ def test_the_return_value_of_a_classifier_is_validated(given: Any, sentence: str
     "labels", [None, "happy", 7, ("one",), ("a", "a"), ("a", 3), ("a", " "), {"a", "b"}, {"a": 1}]
 )
 def test_invalid_labels_of_a_classifier_are_rejected(labels: Any) -> None:
-    with pytest.raises(ModelError, match="labels of Says"):
+    with pytest.raises(ModelError, match="class names of Says"):
         Recognizer(Says([[0.5, 0.5]], labels), detector=Corners())
+
+
+def test_a_classifier_may_have_class_names_in_place_of_labels() -> None:
+    class Named:
+        class_names = ("dark", "bright")
+        probabilities = Brightness().probabilities
+
+    recognizer = Recognizer(Named(), detector=Corners())  # type: ignore[arg-type]
+    assert recognizer.labels == recognizer.class_names == ("dark", "bright")
+    assert {face.expression.label for face in recognizer(image(1, 9))} <= {"dark", "bright"}
 
 
 @pytest.mark.parametrize("wrong", [Says, Brightness])

@@ -169,7 +169,8 @@ def test_network_with_nested_rescaling_is_not_rescaled_again(tmp_path: Path) -> 
 def test_labels_are_refused_when_the_model_has_a_card(tmp_path: Path) -> None:
     path = save_network(trained_like(CLASSIC), tmp_path / "m.keras", CARD)
     with pytest.raises(
-        ModelError, match="leave `model_class_names`, `pixel_scale`, `pixel_range` and `input_shape` out"
+        ModelError,
+        match="Leave out `model_class_names`, `pixel_scale`, `pixel_range`, `logits` and `input_shape`",
     ):
         load_classifier(path, labels=list(reversed(FER2013.classes)))
 
@@ -283,5 +284,5 @@ def test_invalid_descriptions_of_keras_files_are_refused(tmp_path: Path, options
 
 @pytest.mark.parametrize("options", [{"logits": True}, {"pixel_range": (0, 1)}, {"class_names": "a,b"}])
 def test_descriptions_of_classifier_objects_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ModelError, match="its model card tells its class names"):
+    with pytest.raises(ModelError, match="has a model card with its class names"):
         open_model(mien.Classifier("tiny"), ModelOptions(**options))

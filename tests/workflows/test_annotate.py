@@ -111,7 +111,7 @@ def test_watch_accepts_video_and_recognizer_in_either_order(tmp_path: Path) -> N
         found = list(pairs)
         assert [frame.index for frame, _ in found] == [0, 1, 2, 3]
         assert {face.track for _, faces in found for face in faces} == {1}
-    with pytest.raises(DataError, match="Expected the path of a video where an annotated copy"):
+    with pytest.raises(DataError, match="`save` needs the path of a video, or the frames of `read_frames`"):
         list(mien.watch(frames, recognizer, save=tmp_path / "copy.mp4"))
     with pytest.raises(DataError, match="Expected the path of a video"):
         list(mien.watch(None))
@@ -136,8 +136,9 @@ def test_watch_draws_a_chart_and_summarizes_each_track(tmp_path: Path) -> None:
     (track,) = video.tracks.values()
     assert track.to_dict() == {
         "track": 1, "first_seconds": 0.0, "last_seconds": 0.7, "frames": 8, "label": "happy",
-        "probabilities": pytest.approx({"happy": 0.9, "sad": 0.1}),
+        "score": pytest.approx(0.9), "probabilities": pytest.approx({"happy": 0.9, "sad": 0.1}),
     }  # fmt: skip
+    assert (track.first, track.last, track.shares) == (0.0, 0.7, track.probabilities)  # the old names
     assert read_image(tmp_path / "chart.png").shape[1] == 12 * 160
 
 

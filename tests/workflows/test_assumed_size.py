@@ -67,7 +67,7 @@ def test_a_copy_with_a_card_has_a_fixed_input_shape(
     dimensions = onnx.load(copy).graph.input[0].type.tensor_type.shape.dim
     assert [one.dim_value for one in dimensions[1:]] == [3, 64, 80]
     assert run(["predict", str(copy), "--model", str(copy), "--input-shape", "3,64,80"]) == 2
-    assert "its model card tells its class names" in capsys.readouterr().err
+    assert "has a model card with its class names" in capsys.readouterr().err
 
 
 def test_command_refuses_an_invalid_input_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -170,9 +170,9 @@ def test_class_names_describe_only_the_model_without_a_card(
 
 
 def test_class_names_for_two_models_with_cards_are_refused(own: Path, three: Path) -> None:
-    with pytest.raises(ModelError, match="its model card tells its class names"):
+    with pytest.raises(ModelError, match="has a model card with its class names"):
         mien.compare(own, own, three, model_class_names="sad,happy,neutral", reporter=Told())
-    with pytest.raises(ModelError, match="its model card tells its class names"):
+    with pytest.raises(ModelError, match="has a model card with its class names"):
         mien.compare(own, "small", three, model_class_names="sad,happy,neutral", reporter=Told())
 
 

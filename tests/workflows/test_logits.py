@@ -76,7 +76,7 @@ def test_softmax_of_probabilities_is_refused(files: tuple[Path, Path], tmp_path:
     whole = mien.Classifier(files[0], class_names=FER2013.classes, logits=True)
     with pytest.raises(ModelError, match=r"they are probabilities already\. Leave `logits` out"):
         whole.probabilities(mien.load("synthetic:21").images)
-    with pytest.raises(ModelError, match="model card tells its class names"):
+    with pytest.raises(ModelError, match="has a model card with its class names"):
         mien.evaluate(
             make_onnx(tmp_path / "card.onnx", CARD), "synthetic:70", logits=True, reporter=SilentReporter()
         )

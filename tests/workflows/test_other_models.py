@@ -248,7 +248,7 @@ def test_exported_models_work_with_predict_and_evaluate(run: mien.Run, tmp_path:
     assert judged["accuracy"] == pytest.approx(hits.mean())
     is_one_sentence(
         command("predict", PORTRAIT, "--model", path, "--pixel-range", "0,1"),
-        "its model card tells .*--pixel-range",
+        "has a model card with its class names .*--pixel-range",
     )
     card = json.loads(command("model", path, "--json").stdout)["card"]
     assert card["labels"] == list(ours.labels)

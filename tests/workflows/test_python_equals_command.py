@@ -38,7 +38,7 @@ RENAMED = {
 }  # fmt: skip
 """Parameters of the commands whose names in Python differ."""
 
-ONLY_FOR_THE_COMMAND = {"json", "other", "with_card"}
+ONLY_FOR_THE_COMMAND = {"json", "other"}
 
 
 def parameters(function: Callable[..., Any]) -> set[str]:
@@ -148,6 +148,8 @@ def test_former_names_of_functions_are_aliases() -> None:
 
 def test_runs_are_listed_in_python(tmp_path: Path) -> None:
     assert mien.list_runs(tmp_path) == []
+    with pytest.raises(DataError, match="none: expected a folder of runs, found none"):
+        mien.list_runs(tmp_path / "none")
 
 
 @pytest.mark.parametrize(("epochs", "finished"), [(3, False), (60, True)])

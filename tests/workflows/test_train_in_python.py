@@ -129,8 +129,15 @@ def test_training_with_custom_parts_resumes_exactly(tmp_path: Path) -> None:
     stopped = train(dataset, tmp_path / "cut", reporter=StopAfter(2))
     assert stopped.interrupted
     assert len(stopped.history) == 2
+    assert mien.Run.open(tmp_path / "cut").interrupted
     resumed = train(dataset, tmp_path / "cut", resume=True)
     assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+    assert not mien.Run.open(tmp_path / "cut").interrupted
+    with pytest.raises(DataError, match="cut: expected the name of a new folder"):
+        whole.copy(tmp_path / "cut")
+    (tmp_path / "cut" / "card.json").unlink()
+    with pytest.raises(ModelError, match="there is no model card"):
+        _ = resumed.card
     assert len(set(whole.history["learning_rate"])) > 1, "the plateau never came into play"
     for one, other in zip(whole.network.get_weights(), resumed.network.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -270,6 +272,19 @@ def test_numbered_folders_that_a_model_was_not_trained_on_still_need_class_names
     model = model_of(tmp_path / "m.onnx", faces, class_names=["angry", "happy", "sad"])
     with pytest.raises(DataError, match="class_names"):
         mien.evaluate(model, tmp_path / "numbered", reporter=Told())
+
+
+def test_scores_are_returned_with_a_warning_if_the_files_cannot_be_written(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("mien.workflows.evaluate_model.write_evaluation", write)
+    model, told = model_of(tmp_path / "m.onnx", faces, class_names=["angry", "happy", "sad"]), Told()
+    found = mien.evaluate(model, faces, out=tmp_path / "scores", reporter=told)
+    assert found.n > 0
+    assert any("scores cannot be written (No space left on device)" in line for line in told.warnings)
 
 
 @pytest.mark.slow

@@ -68,17 +68,19 @@ class BatchOptions:
     storage_options: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.model, str | os.PathLike):
+            raise DataError(f"Expected model as a name or a path, got {quoted(self.model)}.")
         object.__setattr__(self, "model", os.fspath(self.model))
         checks = {
             "engine": (self.engine in get_args(Engine), "local or ray"),
-            "workers": (_whole(self.workers) and 0 <= self.workers <= 4096, "a whole number from 0 to 4096"),
+            "workers": (_whole(self.workers) and 0 <= self.workers <= 4096, "an integer from 0 to 4096"),
             "max_attempts": (
                 _whole(self.max_attempts) and self.max_attempts >= 1,
-                "a whole number from 1 on",
+                "an integer of 1 or more",
             ),
             "max_faces": (
                 self.max_faces is None or (_whole(self.max_faces) and self.max_faces >= 1),
-                "a whole number from 1 on",
+                "an integer of 1 or more",
             ),
             "min_confidence": (
                 _real(self.min_confidence) and 0 <= self.min_confidence <= 1,
@@ -97,9 +99,7 @@ class BatchOptions:
             if not good:
                 raise DataError(f"Expected {name} as {expected}, got {quoted(getattr(self, name))}.")
         if self.address is not None and self.engine != "ray":
-            raise DataError(
-                "An address is that of a Ray cluster: choose the engine ray with it, or leave it out."
-            )
+            raise DataError("`address` needs `engine='ray'`. Leave it out for the local engine.")
 
     @property
     def processes(self) -> int:

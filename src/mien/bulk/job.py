@@ -32,6 +32,7 @@ from mien.bulk.supervisor import Attempts
 from mien.bulk.tally import Progress, Tally
 from mien.errors import DataError, MienError, MissingExtra
 from mien.quoting import quoted, quoted_path
+from mien.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -246,11 +247,12 @@ class _Teller:
 def _options(options: BatchOptions | None, settings: dict[str, Any]) -> BatchOptions:
     if options is not None and settings:
         raise DataError(f"Expected options or single settings, got both ({', '.join(settings)[:80]}).")
-    try:
-        return options or BatchOptions(**settings)
-    except TypeError as error:
-        known = ", ".join(BatchOptions.__dataclass_fields__)
-        raise DataError(f"Expected settings among {known}, got {quoted(sorted(settings))}.") from error
+    known = BatchOptions.__dataclass_fields__
+    for name in settings:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"The options are {', '.join(known)}."
+            raise DataError(f"A batch job has no option {quoted(name)}. {hint}")
+    return options or BatchOptions(**settings)
 
 
 def _sources(sources: Any, storage: Storage, options: BatchOptions) -> list[str]:

@@ -133,10 +133,10 @@ def _differences(job: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
         if name in old and old[name] != new[name] and name != "model_sha256"  # older versions lack some
     ]
     if old.get("model_sha256") != new["model_sha256"]:
-        told.append("its model is another one")
+        told.append("it uses another model")
     if _identity(job.get("sources") or []) != _identity(wanted["sources"]):
         first = (job.get("sources") or ["nothing"])[0]
-        told.append(f"its sources are others, such as {quoted_path(str(first), 60)}")
+        told.append(f"it has other sources, such as {quoted_path(str(first), 60)}")
     return "; ".join(told[:3])
 
 

@@ -81,7 +81,7 @@ def batch(
         typer.Option(
             metavar="MODEL",
             autocompletion=complete_models,
-            help=f"An ONNX file, a run folder or {BUNDLED_HELP}.",
+            help=f"An ONNX file with a model card, a run folder or {BUNDLED_HELP}.",
             show_default="the bundled model default",
         ),
     ] = "default",

@@ -99,9 +99,7 @@ def check(
     from mien.workflows.options import DataOptions
 
     if votes and labels != FERPLUS.name:
-        raise DataError(
-            f"The votes are counted with the labels {FERPLUS.name} only. Add --label-set {FERPLUS.name}."
-        )
+        raise DataError(f"--votes needs --label-set {FERPLUS.name}.")
     name = Path(path.partition(":")[0]).resolve().stem
     folder = path_on_disk(out_folder or Path())
     figure = folder / f"{name}-counts.png" if plot and (out_folder or not json) else None

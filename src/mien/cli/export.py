@@ -22,7 +22,6 @@ from mien.cli.shared_options import (
     parse_input_shape,
     parse_pixel_range,
 )
-from mien.errors import ModelError
 
 EXAMPLES = examples(
     "mien export runs/mine --format int8 --data fer2013.csv",
@@ -69,7 +68,7 @@ def export(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="File to write; a folder for saved-model and tfjs.",
+            help="File to write; a folder for saved-model, tfjs and coreml.",
             show_default="in the run folder, or beside the model file",
         ),
     ] = None,
@@ -92,12 +91,6 @@ def export(
     input_shape: InputShapeOption = None,
     license_: LicenseOption = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that mien did not write.")] = False,
-    with_card: Annotated[
-        bool,
-        typer.Option(
-            "--with-card", help="Copy an ONNX file and add a model card; needs --model-class-names."
-        ),
-    ] = False,
     logits: Annotated[
         bool,
         typer.Option(
@@ -110,8 +103,6 @@ def export(
     from mien.workflows.export_model import ExportOptions, run_export
     from mien.workflows.options import DataOptions, ModelOptions
 
-    if with_card:
-        format_ = _card_format(format_)
     options = ExportOptions(
         format=format_,
         logits=logits,
@@ -128,10 +119,3 @@ def export(
         force=force,
     )
     run_export(model, options, ConsoleReporter())
-
-
-def _card_format(format_: str) -> str:
-    """Return the format of a file that is copied with a new card."""
-    if format_ != "onnx":
-        raise ModelError(f"--with-card writes a card into an ONNX file; leave --format {format_[:40]} out.")
-    return format_

@@ -49,6 +49,9 @@ OLD_OPTIONS = {
 }
 """Option names of older versions, which still work, and the current ones."""
 
+_NOT_NEEDED = {"export": {"--with-card"}}
+"""Flags of older versions that are not needed anymore, by command; they are left out."""
+
 
 def with_options(message: str) -> str:
     """Replace the library's parameters in a message with the options of the command."""
@@ -74,9 +77,12 @@ def _option(found: re.Match[str]) -> str:
 def with_current_names(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with option names of older versions replaced by the current ones."""
     current: list[str] = []
+    not_needed = _NOT_NEEDED.get(arguments[0], set()) if arguments else set()
     for i, word in enumerate(arguments):
         if word == "--":
             return [*current, *arguments[i:]]
         name, equals, value = word.partition("=")
+        if word in not_needed:
+            continue
         current.append(f"{OLD_OPTIONS[name]}{equals}{value}" if name in OLD_OPTIONS else word)
     return current

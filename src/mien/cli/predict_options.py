@@ -9,7 +9,7 @@ import typer
 
 from mien.cli.completion import complete_models
 from mien.cli.help_text import examples
-from mien.cli.shared_options import BUNDLED_HELP, FLIP_TTA_HELP
+from mien.cli.shared_options import BUNDLED_HELP, FLIP_TTA_HELP, MOST_THREADS
 
 EXAMPLES = examples(
     "mien predict photo.jpg",
@@ -113,7 +113,13 @@ FlipTtaOption = Annotated[
 ]
 ThreadsOption = Annotated[
     int,
-    typer.Option(min=0, metavar="N", help="Number of CPU threads; 0 uses all.", rich_help_panel=_FACES),
+    typer.Option(
+        min=0,
+        max=MOST_THREADS,
+        metavar="N",
+        help="Number of CPU threads; 0 uses all.",
+        rich_help_panel=_FACES,
+    ),
 ]
 EveryOption = Annotated[
     int, typer.Option(min=1, metavar="N", help="Process every Nth frame.", rich_help_panel=_VIDEO)

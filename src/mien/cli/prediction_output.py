@@ -113,9 +113,9 @@ class TextOutput(Output):
         tracks = video.watched.tracks.values()
         out.print(f"  {counted(video.watched.frames, 'frame')} processed, {counted(len(tracks), 'face')}")
         for track in sorted(tracks, key=lambda one: -one.frames)[:20]:
-            span = f"{clock(track.first)} to {clock(track.last)}"
-            doubt = "" if track.label in track.shares else f"{track.label}: "
-            out.print(f"  #{track.track:<4} {span:<16}  {doubt}{describe(track.shares, most=3)}")
+            span = f"{clock(track.first_seconds)} to {clock(track.last_seconds)}"
+            doubt = "" if track.label in track.probabilities else f"{track.label}: "
+            out.print(f"  #{track.track:<4} {span:<16}  {doubt}{describe(track.probabilities, most=3)}")
         if len(tracks) > 20:
             out.print(f"  … and {len(tracks) - 20} more, shorter tracks")
 

@@ -33,7 +33,7 @@ def pull(
     ] = False,
 ) -> None:
     """Download a model from the Hugging Face Hub and verify it."""
-    from mien.workflows.model_hub import pull_model
+    from mien.workflows.model_hub import pull
 
-    path = pull_model(address, out_folder, force=force)
+    path = pull(address, out_folder, force=force)
     out.print(f"The model is {path}. Use it with: mien predict photo.jpg --model {in_command(path)}")

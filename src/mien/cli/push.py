@@ -34,7 +34,7 @@ def push(
     The repository gets the model, its card as README, and checksums. Log in first with hf auth login, or set HF_TOKEN.
     Set HF_ENDPOINT to use another server.
     """
-    from mien.workflows.model_hub import push_model
+    from mien.workflows.model_hub import push
 
-    url = push_model(model, address, private=private)
+    url = push(model, address, private=private)
     out.print(f"Uploaded {model} to {url}")

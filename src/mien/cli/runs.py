@@ -48,10 +48,6 @@ def runs(
 
     if sort not in _KEYS:
         raise DataError(f"Expected --sort to be one of {', '.join(_KEYS)}, got {sort[:80]!r}.")
-    if not folder.is_dir():
-        raise DataError(
-            f"{folder}: expected a folder of runs, found none. Train one with: mien train --data PATH"
-        )
     rows = list_runs(folder)
     if key := _KEYS[sort]:
         sign = -1 if sort == "accuracy" else 1

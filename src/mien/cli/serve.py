@@ -22,6 +22,7 @@ from mien.cli.shared_options import (
     INPUT_SHAPE_HELP,
     LOGITS_HELP,
     MODEL_CLASS_NAMES_HELP,
+    MOST_THREADS,
     OF_THE_CARD,
     PIXEL_RANGE_HELP,
     PIXEL_SCALE_HELP,
@@ -137,7 +138,11 @@ def serve(
     threads: Annotated[
         int,
         its.number(
-            "threads", "Number of images processed at once; 0 for one per CPU core.", least=0, panel=_IMAGES
+            "threads",
+            "Number of images processed at once; 0 for one per CPU core.",
+            least=0,
+            most=MOST_THREADS,
+            panel=_IMAGES,
         ),
     ] = 0,
     max_bytes: Annotated[

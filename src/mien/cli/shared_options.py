@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 BUNDLED_HELP = "a bundled model (default, tiny, small, large, ferplus, large-ferplus, small-2026-11)"
 
+MOST_THREADS = 256
+"""`mien.recognition.values.MOST_THREADS`, whose module loads NumPy; a test compares them."""
+
 FLIP_TTA_HELP = (
     "Average the probabilities of each face and its mirror image: more accurate, but classification takes twice "
     "the time."

@@ -159,7 +159,7 @@ def _find_rate(data: str | None, options: TrainOptions) -> None:
         )
         return
     above = "; above it, the loss rises" if found.rises else ", the highest that was tried"
-    out.print(f"The loss is lowest at a learning rate of {found.highest:.2g}{above}.")
+    out.print(f"The loss is lowest at a learning rate of {found.lowest_loss_rate:.2g}{above}.")
     out.print(
         f"Suggested: --learning-rate {found.suggested:.2g}, a tenth of it. The plot is in {found.plot}."
     )

@@ -50,7 +50,7 @@ class Classifier:
     Args:
         model: path of a model file, a SavedModel folder or a run folder, or the name of a bundled model.
         label_set: name of the label set to use, of those that the model supports; the main one by default.
-        threads: number of CPU threads per call; 0 lets ONNX Runtime choose.
+        threads: number of CPU threads per call, 0 to 256; 0 lets ONNX Runtime choose.
         class_names: class names in the order of the probabilities, for a file of another program without a model card.
         pixel_scale: factor that pixel values from 0 to 255 are multiplied by, for such a file. By default 1 if the
             network begins with arithmetic or a normalization of its input, else 1/255. The default for a quantized
@@ -66,6 +66,7 @@ class Classifier:
     Raises:
         ModelError: If the file does not exist, is not a model, stores data in other files or does not match its model
             card; or if it has no model card and no class names are given, or both.
+        DataError: If `threads` or `flip_tta` is invalid.
         MissingExtra: If the library that runs its format is not installed.
 
     >>> import numpy as np

@@ -51,43 +51,47 @@ def require_detector(detector: Any) -> None:
 
 
 def require_classifier(model: Any) -> None:
-    """Raise an error unless an object is a classifier, that is, has `labels` and a method `probabilities`.
+    """Raise an error unless an object is a classifier: has `class_names` or `labels`, and a method `probabilities`.
 
     Raises:
         ModelError: If it is not.
     """
     expected = (
-        "Expected a model as a path, the name of a bundled model, or a classifier with labels and a method "
+        "Expected a model as a path, the name of a bundled model, or a classifier with class_names and a method "
         "probabilities, got"
     )
     if isinstance(model, type):
         raise ModelError(f"{expected} the class {quoted(model.__name__)}. Pass an instance of it.")
-    if not callable(getattr(model, "probabilities", None)) or not hasattr(model, "labels"):
+    if not callable(getattr(model, "probabilities", None)) or not (
+        hasattr(model, "class_names") or hasattr(model, "labels")
+    ):
         raise ModelError(f"{expected} {type(model).__name__}.")
     labels_of(model)
 
 
 def labels_of(classifier: Any) -> tuple[str, ...]:
-    """Return the class names of a classifier.
+    """Return the class names of a classifier: its `class_names`, or its `labels`.
 
     Raises:
         ModelError: If they are not a list or tuple of two or more different names.
     """
-    labels = classifier.labels
+    labels = getattr(classifier, "class_names", None)
+    labels = classifier.labels if labels is None else labels
     names = None if isinstance(labels, set | frozenset) else to_list(labels)
     if names is None:
         raise ModelError.from_parts(
-            expected=f"the labels of {type(classifier).__name__} as a list or tuple of names in the order of "
+            expected=f"the class names of {type(classifier).__name__} as a list or tuple of names in the order of "
             "the probabilities",
             received=quoted(labels),
         )
     if not all(isinstance(name, str) and name.strip() for name in names):
         raise ModelError.from_parts(
-            expected=f"the labels of {type(classifier).__name__} to be names", received=quoted(names)
+            expected=f"the class names of {type(classifier).__name__} to be names", received=quoted(names)
         )
     if len(names) < 2 or len(set(names)) != len(names):
         raise ModelError.from_parts(
-            expected=f"two or more different labels of {type(classifier).__name__}", received=quoted(names)
+            expected=f"two or more different class names of {type(classifier).__name__}",
+            received=quoted(names),
         )
     return tuple(str(name) for name in names)
 

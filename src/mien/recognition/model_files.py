@@ -38,6 +38,9 @@ BUNDLED = {
 RUN_MODEL = "model.onnx"
 """File name of the ONNX model in a run folder."""
 
+RUN_NETWORK = "best.keras"
+"""File name of the Keras network in a run folder; a training that was not finished has no ONNX model."""
+
 
 @cache
 def checksums() -> dict[str, str]:

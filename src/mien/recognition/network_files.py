@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
-from mien.model_kinds import EXAMPLE_LABELS, kind_of, shown
+from mien.model_kinds import EXAMPLE_LABELS, HAS_CARD, ModelKind, kind_of, shown
 from mien.network_formats import CROP_FORMATS, FORMATS, open_network
 from mien.network_input import (
     REMAKE,
@@ -16,7 +16,7 @@ from mien.network_input import (
     check_pixel_range,
     read_input,
 )
-from mien.recognition.model_files import BUNDLED, read_model
+from mien.recognition.model_files import BUNDLED, RUN_MODEL, RUN_NETWORK, read_model
 from mien.recognition.onnx_card import (
     UnnamedClassesError,
     card_of,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mien.card import ModelCard
-    from mien.model_kinds import ModelKind
     from mien.network_formats import Network
 
 
@@ -89,6 +88,7 @@ def open_described(
         DescribedCardError: If it has a model card, but a description is given as well.
         ModelError: If it cannot be opened, or does not match its model card or the description.
     """
+    model = _keras_file_of(model)
     kind, input_shape = _other_format(model), described.input_shape
     if kind is None:
         network: Network = _open_onnx(model, described, threads)
@@ -96,9 +96,7 @@ def open_described(
         network = open_network(Path(model), kind, threads, input_shape)
         input_shape = None if kind in CROP_FORMATS else input_shape
     if network.card is not None and described.given:
-        raise DescribedCardError(
-            f"{shown(network.name)}: its model card tells its class names, scale and input shape; leave them out."
-        )
+        raise DescribedCardError(f"{shown(network.name)}: {HAS_CARD}")
     if network.card is not None:
         return network, network.card, check_network(network, network.card)
     if described.class_names is None:
@@ -109,6 +107,18 @@ def open_described(
     names = check_class_names(described.class_names)
     card = card_of(network, names, described.pixel_scale, described.pixel_range, input_shape)
     return network, card, check_network(network, card, input_shape)
+
+
+def _keras_file_of(model: Any) -> Any:
+    """Return the Keras file of a run folder that has no ONNX file (yet); another model as it is."""
+    if not isinstance(model, str | Path) or not str(model) or model in BUNDLED:
+        return model
+    path = Path(model)
+    try:
+        unfinished = kind_of(path) is ModelKind.RUN and not (path / RUN_MODEL).is_file()
+    except (OSError, ValueError):  # reported when it is opened
+        return model
+    return path / RUN_NETWORK if unfinished else model
 
 
 def _other_format(model: Any) -> ModelKind | None:

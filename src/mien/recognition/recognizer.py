@@ -62,7 +62,7 @@ class Recognizer:
         max_faces: maximum number of faces per image; the largest are kept. All faces by default.
         min_confidence: if the highest probability of a face is below this value, in [0, 1], its label is `"uncertain"`.
             Its score and probabilities do not change, and `face.expression.best` is the most probable expression.
-        threads: number of CPU threads per call; 0 lets ONNX Runtime choose.
+        threads: number of CPU threads per call, 0 to 256; 0 lets ONNX Runtime choose.
         flip_tta: whether to average the probabilities of each face and its mirror image (test-time augmentation), which
             is more accurate but takes twice the time of the classifier. A classifier object has its own setting.
         class_names: class names in the order of the probabilities, for a model file without a model card.
@@ -230,6 +230,7 @@ class Recognizer:
             One heat map per face, in order. Draw it with `mien.recognition.drawing.draw_heatmap`.
 
         Raises:
+            DataError: If the image cannot be read, or a face has a label that the classifier does not know.
             ModelError: If the classifier has no class activation maps.
         """
         from mien.recognition.explain import explain
@@ -264,7 +265,10 @@ def _classifier_of(
         return Classifier(model, label_set=label_set, **vars(described), **settings)
     require_classifier(model)
     if described.given:
-        raise ModelError("class_names, pixel_scale, … and input_shape describe a file, not an object.")
+        raise ModelError(
+            "`class_names`, `pixel_scale`, `pixel_range`, `logits` and `input_shape` describe a model file, got a "
+            f"{type(model).__name__}. Leave them out."
+        )
     if label_set is None:
         return model
     if not isinstance(model, Classifier):

@@ -83,7 +83,7 @@ class Limits:
         except Refusal as refusal:
             await answer.refuse(scope, receive, refusal)
         except Exception:  # noqa: BLE001 - whatever it was, it is logged and the service goes on
-            _log.exception("A request was not served for a fault of ours")
+            _log.exception("Internal error while handling a request")
             await answer.refuse(scope, receive, broken())
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
@@ -240,7 +240,7 @@ def _late(deadline: float) -> Refusal:
     return Refusal(
         504,
         f"Processing took longer than {limit}.",
-        expected=f"an answer within {limit}",
+        expected=f"a response within {limit}",
         received="work that takes longer",
         remedy="Send fewer or smaller images per request, or retry later.",
         reason="deadline",

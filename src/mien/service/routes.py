@@ -34,7 +34,7 @@ _WHY = {
     401: "The service has an API key, and the request does not.",
     403: "The request comes from a page of another site, or videos are turned off.",
     404: "The service has no model of this name and version.",
-    406: "The answer cannot be an annotated copy: of several images, or of one that is too large for the format.",
+    406: "The response cannot be an annotated copy: of several images, or of one that is too large for the format.",
     408: "The request did not arrive in time.",
     413: "Too many bytes, pixels or images.",
     415: "The content is not a supported image or video.",

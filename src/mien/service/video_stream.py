@@ -146,7 +146,7 @@ class Video:
             error = fault.sentence if isinstance(fault, Refusal) else str(fault)
         yield {"done": True, "frames": count, "error": error or frames.damage or None}
 
-    def many(self, images: Sequence[NDArray[np.uint8]], /) -> list[list[Face]]:
+    def predict_batch(self, images: Sequence[NDArray[np.uint8]], /) -> list[list[Face]]:
         """Return the faces of some frames; called by `watch`."""
         return self._engine.find(images, self._options)
 

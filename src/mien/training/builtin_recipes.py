@@ -101,7 +101,7 @@ RECIPES = {
             network=Classic(),
             command="mien train --data fer2013.csv --recipe classic",
             cost="about 8 minutes per epoch on two quiet cores of an AMD EPYC (Genoa); use a GPU for its 60 epochs",
-            expected="not measured: no run was made to its end; classic-short reached 63.75% on PrivateTest",
+            expected="not measured: no complete run; classic-short reached 63.75% on PrivateTest",
         ),
         # Two hours on two cores: the first epochs on small images, little dropout, an early decay of the learning rate.
         Recipe(
@@ -121,8 +121,8 @@ RECIPES = {
             label_smoothing=0.1,
             augmentation=Augmentation(random_erasing=0.3),
             command="mien train --data fer2013.csv --recipe compact",
-            cost="not measured: no run was made to its end",
-            expected="not measured: no run was made to its end",
+            cost="not measured: no complete run",
+            expected="not measured: no complete run",
         ),
         _ALONE,
         _TEACHER,

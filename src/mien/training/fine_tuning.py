@@ -54,8 +54,8 @@ def network_of_start(start: str | Path | bytes) -> dict[str, Any]:
     if not isinstance(network, dict) or "kind" not in network:
         told = "" if isinstance(start, bytes) else f"{start}: "
         raise ModelError(
-            f"{told}expected a model that mien trained to start from, got one whose card does not tell its network. "
-            "Name the recipe that has the same network."
+            f"{told}expected a model that mien trained to start from, got one whose model card does not describe its "
+            "network. Name the recipe that has the same network."
         )
     return dict(network)
 

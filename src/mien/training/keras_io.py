@@ -20,7 +20,7 @@ from mien.card import ModelCard
 from mien.errors import ModelError
 from mien.files import replacing
 from mien.labels import FER2013
-from mien.model_kinds import KERAS_KINDS, ModelKind, kind_of, refusal, shown
+from mien.model_kinds import HAS_CARD, KERAS_KINDS, ModelKind, kind_of, refusal, shown
 from mien.training.keras_loading import load_network, without_architecture, without_legacy_warning
 from mien.training.network_shapes import adapted, check_shapes
 from mien.training.networks import HEADS
@@ -116,9 +116,7 @@ class KerasClassifier:
             ModelError: If it does not have that label set, or has no card.
         """
         if self.card is None:
-            raise ModelError(
-                f"Expected a network with a model card to answer in {label_set}, got one without."
-            )
+            raise ModelError(f"The label set {label_set} needs a network with a model card.")
         card = self.card.answering_in(label_set)
         return replace(self, labels=card.labels, card=card)
 
@@ -175,10 +173,7 @@ def load_classifier(
         raise ModelError(f"{shown(path)}: expected a .keras or .h5 file, found none.")
     card = read_card(path)
     if card and (labels or any(one is not None for one in (scale, pixel_range, input_shape))):
-        raise ModelError(
-            f"{path}: this file's model card tells its class names and scale; leave `model_class_names`, "
-            "`pixel_scale`, `pixel_range` and `input_shape` out."
-        )
+        raise ModelError(f"{path}: {HAS_CARD}")
     network = load_network(path)
     assumed = Assumptions()
     if card:

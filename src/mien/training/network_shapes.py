@@ -220,7 +220,7 @@ def check_shapes(network: keras.Model, name: str, *, heads: int) -> int:
     outputs = given if isinstance(given, list) else [given]
     if len(outputs) != heads or any(len(shape) != 2 for shape in outputs):
         raise ModelError(
-            f"{name}: expected a network with {heads} answer{'s' if heads > 1 else ''} of shape (classes,), got "
+            f"{name}: expected a network with {heads} output{'s' if heads > 1 else ''} of shape (classes,), got "
             f"{_told(given)}. Save it with one softmax over the classes at its end."
         )
     return int(outputs[0][1])

@@ -116,7 +116,7 @@ def _dense_of(graph: onnx.GraphProto, output: str) -> tuple[str, str, str]:
             return product.input[0], product.input[1], last.input[1]
     raise ModelError(
         f"Expected a network with the output {output}, a softmax over a dense layer. "
-        "The fused answer needs one with two heads, as the recipe small trains."
+        "The fused output needs two heads, as in the recipe small."
     )
 
 

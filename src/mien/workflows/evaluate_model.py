@@ -129,9 +129,10 @@ def evaluate(
     Args:
         model: the path of a model file or a run folder, a bundled name, a `mien.Run`, a `mien.Classifier` or a
             `keras.Model`.
-        data: a path as for `mien.load`, a `mien.Dataset` or arrays `(images, labels, splits)`; for a run, by
-            default the data that it was trained on.
-        split: `Training`, `PublicTest` or `PrivateTest`, in any usual spelling; `PrivateTest` when not given.
+        data: what `mien.load` accepts (a path, a data frame, a dict of arrays, `(images, labels)` or `(images, labels,
+            splits)`), or a `mien.Dataset`; for a run, by default the data that it was trained on.
+        split: `Training`, `PublicTest` or `PrivateTest`, in any usual spelling; by default `PrivateTest`, all images of
+            data without splits, or `PublicTest` if the training set no test images aside.
         label_set: the label set of data and predictions.
         class_names: the meaning of class numbers in the data, as for `mien.load`.
         votes: the FER+ votes, if they are not next to the table.
@@ -146,7 +147,8 @@ def evaluate(
         input_shape: shape of an image, (height, width, channels) or (channels, height, width), for a file without a
             model card whose input has variable dimensions.
         flip_tta: average the predictions for each image and its mirror image.
-        out: a folder for figures, report and `evaluation.json`; by default nothing is written.
+        out: a folder for figures, report and `evaluation.json`; by default nothing is written. If a file there cannot be
+            written after the evaluation, this is a warning, so that the scores are not lost.
         force: replace files in that folder that mien did not write.
         cache: whether to cache the arrays of a table.
         reporter: the reporter; by default a display in a notebook, else the logger `mien`.
@@ -165,7 +167,10 @@ def evaluate(
     reporter = reporter or default_reporter()
     done = run_evaluation(model, data, options, reporter)
     if done.problem:
-        raise done.problem
+        reporter.warning(
+            f"{done.folder} cannot be written ({done.problem.strerror or done.problem}), so figures and report are "
+            "incomplete. The scores are complete."
+        )
     return done.evaluation
 
 

@@ -46,7 +46,8 @@ class ExportOptions:
     Args:
         format: one of `FORMATS`.
         out: the output file; by default in the run folder or next to the model's file.
-        data: the images for int8 calibration; their training split is used.
+        data: the images whose training split calibrates `int8` and `tflite-int8`. The formats of other runtimes are
+            compared with the original on them.
         reading: options for reading the data.
         model: options for opening the model.
         license: the license of the model, for its card.
@@ -89,7 +90,8 @@ def export(
         format: `onnx`, `int8` (a quantized ONNX file), `h5`, `keras`, `tflite`, `tflite-int8`, `saved-model`, `tfjs`,
             `coreml` or `openvino`.
         out: the output file; by default in the run folder or next to the model's file.
-        data: the images for int8 calibration (their training split), as for `mien.evaluate`.
+        data: the images whose training split calibrates `int8` and `tflite-int8`, as for `mien.evaluate`. The formats
+            of other runtimes are compared with the original on them.
         label_set: the label set of these data.
         class_names: the meaning of class numbers in these data.
         detect: whether to detect, align and crop the face in each of these images. This and the other options for
@@ -186,9 +188,10 @@ def _report(target: Path, options: ExportOptions, reporter: Reporter) -> None:
         reporter.warning(
             f"Note: the format {options.format} needs no images, so {unused} did not change the file."
         )
-    if options.format == "int8" and _is_default(options.data):
+    if options.format in {"int8", "tflite-int8"} and _is_default(options.data):
         reporter.warning(
-            "Its ranges were set on drawn faces; photos like those it will see set them better: `data=PATH`"
+            "Note: the model was calibrated on drawn faces. Calibrate it on photos like those that you will use: "
+            "`data=PATH`"
         )
 
 

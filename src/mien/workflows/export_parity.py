@@ -70,5 +70,7 @@ def compare(
     )
     kept = parity.agreement >= _LEAST_AGREEMENT if int8 else parity.difference <= _MOST_DIFFERENCE
     if not kept:  # also true for NaN
-        raise ModelError(f"{target}: the exported model gives other answers than its original. {parity}")
+        raise ModelError(
+            f"{target}: the predictions of the exported model differ from those of the original. {parity}"
+        )
     return parity

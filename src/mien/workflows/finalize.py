@@ -65,7 +65,7 @@ def _write_models(run: Run, best: KerasClassifier, dataset: Dataset, reporter: R
         if not isinstance(run.recipe.network, Custom):
             raise
         reporter.warning(
-            "There is no model.onnx: the conversion runs in a process of its own, which does not know layers of yours. "
+            "There is no model.onnx: the conversion runs in a separate process, which cannot load custom layers. "
             f"The Keras files are complete. ({str(error)[:200]} …)"
         )
         return

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mien.ownership import free_name, guarding
+from mien.renamed import renamed_fields
 from mien.training.keras_start import prepare_keras
 from mien.workflows.fine_tune import fit_to_data
 from mien.workflows.load_data import load_data, warn_of_unused_division, with_validation, with_votes
@@ -27,21 +28,22 @@ if TYPE_CHECKING:
 PLOT = "learning-rate.png"
 
 
+@renamed_fields(highest="lowest_loss_rate")
 @dataclass(frozen=True)
 class FoundRate:
     """Result of a search.
 
     Args:
         steepest: the learning rate at which the loss fell fastest.
-        highest: the learning rate at which the loss was lowest.
-        suggested: the learning rate to use, a tenth of it.
+        lowest_loss_rate: the learning rate at which the loss was lowest.
+        suggested: the learning rate to use, a tenth of `lowest_loss_rate`.
         plot: the figure; its name has a number if the folder contains another file of this name.
-        rises: whether the loss rose above `highest`, so that higher rates are too high.
-        falls: whether the loss fell before it; else the search is inconclusive.
+        rises: whether the loss rose above `lowest_loss_rate`, so that higher rates are too high.
+        falls: whether the loss fell before `lowest_loss_rate`; if not, the search is inconclusive.
     """
 
     steepest: float
-    highest: float
+    lowest_loss_rate: float
     suggested: float
     plot: Path
     rises: bool = True

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mien.errors import DataError
 from mien.training.checkpoint import TrainingState, best_row
 
 
@@ -22,11 +23,19 @@ def list_runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
         folder: the folder.
 
     Returns:
-        For each `run`, `data`, `classes`, `recipe`, `start`, `seed`, `epochs` (done), `of` (at most), `best_epoch`,
-        `val_accuracy`, `val_loss` and `val_macro_f1` of the epoch that is kept, `test_accuracy` if it was evaluated on
-        PrivateTest, `seconds` of its epochs, and `finished`: whether no epoch is left and all files are written.
-        Unknown values are `None`.
+        For each `run`, `data`, `label_set`, `classes`, `recipe`, `start`, `seed`, `epochs` (done), `of` (at most),
+        `best_epoch`, `val_accuracy`, `val_loss` and `val_macro_f1` of the epoch that is kept, `test_accuracy` if it was
+        evaluated on PrivateTest, `seconds` of its epochs, and `finished`: whether no epoch is left and all files are
+        written. Unknown values are `None`.
+
+    Raises:
+        DataError: If there is no such folder.
     """
+    if not Path(folder).is_dir():
+        raise DataError(
+            f"{folder}: expected a folder of runs, found none. Train one with `mien.train(data)`, or with: mien train "
+            "--data PATH"
+        )
     rows = []
     for recipe in sorted(Path(folder).rglob("recipe.json"), key=lambda path: path.stat().st_mtime):
         row = read_row(recipe.parent)

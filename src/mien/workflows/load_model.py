@@ -19,12 +19,11 @@ from mien.assumptions import Assumptions
 from mien.class_names import parse_class_names
 from mien.errors import ModelError
 from mien.files import url_in
-from mien.model_kinds import EXAMPLE_LABELS, KERAS_KINDS, ModelKind, kind_of, refusal, shown
+from mien.model_kinds import EXAMPLE_LABELS, HAS_CARD, KERAS_KINDS, ModelKind, kind_of, refusal, shown
 from mien.network_input import check_input_shape, check_pixel_range
-from mien.recognition.model_files import BUNDLED, RUN_MODEL, remedy_for_missing
+from mien.recognition.model_files import BUNDLED, RUN_MODEL, RUN_NETWORK, remedy_for_missing
 from mien.training.keras_start import prepare_keras
 from mien.workflows.loaded_model import (
-    CARD_TELLS,
     DescribedModelError,
     LoadedModel,
     from_keras,
@@ -62,7 +61,7 @@ def open_model(
     path = Path(model)
     kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
     if options.described and (kind is ModelKind.RUN or model in BUNDLED):
-        raise DescribedModelError(f"{path}: {CARD_TELLS}")
+        raise DescribedModelError(f"{path}: {HAS_CARD}")
     if kind is ModelKind.RUN:
         return _open_run(path, options)
     if kind in {ModelKind.ONNX, ModelKind.TFLITE, ModelKind.SAVED_MODEL}:
@@ -96,7 +95,7 @@ def open_classifier(model: str, options: ModelOptions | None = None, *, threads:
     names, path = parse_names(options.class_names), Path(model)
     kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
     if kind is ModelKind.RUN and not (path / RUN_MODEL).is_file():
-        path = path / "best.keras"  # the training has not written its ONNX file yet
+        path = path / RUN_NETWORK  # the training has not written its ONNX file yet
     with _in_our_words(model):
         classifier = Classifier(
             model if model in BUNDLED else path, label_set=options.label_set, threads=threads, class_names=names,
@@ -135,7 +134,7 @@ def _in_our_words(model: str) -> Iterator[None]:
     try:
         yield
     except DescribedCardError as error:
-        raise DescribedModelError(f"{shown(model)}: {CARD_TELLS}") from error
+        raise DescribedModelError(f"{shown(model)}: {HAS_CARD}") from error
     except UnnamedClassesError as error:
         raise ModelError(_names_are_missing(model)) from error
 
@@ -173,7 +172,7 @@ def _open_keras(
     if kind is ModelKind.JSON:
         network = as_classifier(load_architecture(path), labels=names, **described)
     elif options.described and read_card(path):
-        raise DescribedModelError(f"{shown(path)}: {CARD_TELLS}")
+        raise DescribedModelError(f"{shown(path)}: {HAS_CARD}")
     else:
         network = load_classifier(path, labels=names, asks_labels=require_names, **described)
     return from_keras(_with_softmax(network, options), path.name, path, options.label_set)
@@ -226,7 +225,7 @@ def _open_object(model: Any, options: ModelOptions, names: list[str] | None) -> 
         return open_model(folder, options)
     if isinstance(model, Classifier):
         if options.described:
-            raise DescribedModelError(f"{shown(model.name)}: {CARD_TELLS}")
+            raise DescribedModelError(f"{shown(model.name)}: {HAS_CARD}")
         return _from_classifier(model, model.card.name, Path(model.card.name), options.label_set)
     keras = sys.modules.get("keras")
     if keras is not None and isinstance(model, keras.Model):

@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.training.keras_io import KerasClassifier
 
-CARD_TELLS = (
-    "its model card tells its class names and scale; leave `model_class_names`, `pixel_scale`, `pixel_range`, `logits` "
-    "and `input_shape` out."
-)
-
 
 class DescribedModelError(ModelError):
     """A model has a model card, but class names or a pixel range were given as well."""

@@ -233,11 +233,14 @@ def _sentence(begin: str, error: Exception) -> str:
     if status in {401, 403}:
         return f"{begin}: not allowed ({status}). Log in with: hf auth login, or set HF_TOKEN."
     if status == 404 or ("NotFound" in type(error).__name__ and "Local" not in type(error).__name__):
-        return f"{begin}: there is no such repository, revision or {MODEL} in it."
+        return (
+            f"{begin}: there is no such repository or revision, or it lacks {MODEL} or {CHECKSUMS}, which `mien push` "
+            "writes."
+        )
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
     return (
-        f"{begin}: {reason}. Is this machine online? HF_ENDPOINT names another server; a file that is here already "
-        "needs no download."
+        f"{begin}: {reason}. Check the network connection. HF_ENDPOINT selects another server; a file that is here "
+        "already needs no download."
     )
 
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import ModelError
+from mien.errors import DataError, ModelError
 from mien.files import path_on_disk
 from mien.wording import counted, one_of
 
@@ -30,7 +30,7 @@ class Run:
     Attributes:
         folder: the run folder.
         recipe: the recipe.
-        interrupted: whether Ctrl-C ended it.
+        interrupted: whether it ended before its last epoch, by Ctrl-C or a kill; then it can be resumed.
         rows: the history as one dict per epoch.
     """
 
@@ -59,12 +59,15 @@ class Run:
         from mien.training.run_config import read_config
         from mien.training.run_folder import BEST, read_history
         from mien.training.trainer import Run as Trained
+        from mien.workflows.list_runs import read_row
 
         folder = Path(folder)
         config = read_config(folder)
         if config is None or not (folder / BEST).is_file():
             raise ModelError(f"{folder}: expected a run folder with a complete epoch, found none.")
-        return cls(Trained(folder, config.recipe, read_history(folder), interrupted=False), data=data)
+        row = read_row(folder)
+        interrupted = row is not None and not row["finished"]
+        return cls(Trained(folder, config.recipe, read_history(folder), interrupted), data=data)
 
     @property
     def dataset(self) -> Dataset:
@@ -105,10 +108,19 @@ class Run:
 
     @property
     def card(self) -> ModelCard:
-        """The model card: class names, scores, temperature, license."""
+        """The model card: class names, scores, temperature, license.
+
+        Raises:
+            ModelError: If there is none, because the training was interrupted before its end.
+        """
         from mien.card import ModelCard
 
-        return ModelCard.from_json((self.folder / "card.json").read_text(encoding="utf-8"))
+        path = self.folder / "card.json"
+        if not path.is_file():
+            raise ModelError(
+                f"{path}: there is no model card, because the training was interrupted. Resume it."
+            )
+        return ModelCard.from_json(path.read_text(encoding="utf-8"))
 
     @property
     def network(self) -> Any:
@@ -190,7 +202,13 @@ class Run:
         return run_export(self.folder, options, SilentReporter(), remedy=remedy)
 
     def copy(self, folder: str | Path) -> Path:
-        """Copy the run folder to a new folder; return its path."""
+        """Copy the run folder to a new folder; return its path.
+
+        Raises:
+            DataError: If there is a file or folder of that name.
+        """
+        if Path(folder).exists():
+            raise DataError(f"{folder}: expected the name of a new folder, found one that exists.")
         return Path(shutil.copytree(self.folder, path_on_disk(folder)))
 
     def __repr__(self) -> str:

@@ -79,7 +79,8 @@ class VideoCopy:
 
         if info is None:
             raise DataError(
-                "Expected the path of a video where an annotated copy is to be saved, got frames."
+                "`save` needs the path of a video, or the frames of `read_frames`, whose size and frame rate are known. "
+                "Write other frames with `mien.recognition.video.VideoWriter`."
             )
         size = info.width, info.height
         self._writer = VideoWriter(self._path, info.fps / every, size, sound_from=self._sound_from)

@@ -4,7 +4,7 @@ video = WatchedVideo("video.mp4", recognizer)
 for frame, faces in video:
     print(frame.seconds, [face.expression.label for face in faces])
 for track in video.tracks.values():
-    print(track.track, track.label, track.shares)
+    print(track.track, track.label, track.probabilities)
 """
 
 from __future__ import annotations

@@ -124,6 +124,7 @@ function summary(track, moments, threshold) {
     last_seconds: last.seconds,
     frames: moments.length,
     label: labelOf(Object.fromEntries(means), threshold),
+    score: means[0][1],
     probabilities: Object.fromEntries(means),
   };
 }
