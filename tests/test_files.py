@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
@@ -53,6 +53,8 @@ def test_paths_with_colons_are_not_urls(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     for path in ("C:/faces/a.csv", "12:30/a.csv", "a/s3:/b.csv", "s3:a.csv", str(tmp_path / "s3:" / "b.csv")):
         assert url_in(path) is None, path
+    assert url_in(PureWindowsPath("s3://faces/a.csv")) == "s3://faces/a.csv"
+    assert url_in(PureWindowsPath("C:/faces/a.csv")) is None
     Path("s3:").mkdir()
     assert path_on_disk(Path("s3:/a.csv")) == Path("s3:", "a.csv")
 

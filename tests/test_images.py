@@ -211,7 +211,11 @@ def test_a_transparent_color_of_any_bit_depth_becomes_white(
 ) -> None:
     rows = np.array(expected, np.uint8)
     rows = rows[:, None].repeat(3, axis=1) if rows.ndim == 1 else rows
-    np.testing.assert_array_equal(read_image(keyed_png(depth, values, key))[0], rows)
+    file = keyed_png(depth, values, key)
+    np.testing.assert_array_equal(read_image(file)[0], rows)
+    image = Image.open(io.BytesIO(file))
+    for _ in range(2):  # the second time, it is loaded already
+        np.testing.assert_array_equal(read_image(image)[0], rows)
 
 
 @pytest.mark.parametrize("kind", LOSSLESS)

@@ -40,6 +40,8 @@ def test_mapping_between_label_sets_keeps_the_meaning_in_both_directions() -> No
 def test_duplicate_class_names_and_unknown_label_sets_are_rejected() -> None:
     with pytest.raises(DataError, match="unique class names"):
         LabelSet("twice", ("a", "a"))
+    with pytest.raises(DataError, match=r"class names in UTF-8, got 'sad\\udcff'\. Rename the folder"):
+        LabelSet("folders", ("happy", "sad\udcff"))  # a folder whose name is not UTF-8
     assert get_taxonomy("ferplus") is FERPLUS
     with pytest.raises(DataError, match=r"fer2013, ferplus, .* got 'affectnet'"):
         get_taxonomy("affectnet")

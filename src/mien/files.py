@@ -13,7 +13,7 @@ import re
 import secrets
 from contextlib import contextmanager, suppress
 from io import FileIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from mien.errors import DataError
@@ -35,7 +35,7 @@ _UMASK = os.umask(0)  # reading it requires setting it: done once at import, bef
 os.umask(_UMASK)
 
 
-def url_in(path: str | Path) -> str | None:
+def url_in(path: str | PurePath) -> str | None:
     """Return the URL that a path was made from, or `None` for other paths.
 
     `Path` changes `s3://faces/a.csv` to `s3:/faces/a.csv`, which leads to a folder named `s3:`. If there is such a
@@ -44,11 +44,14 @@ def url_in(path: str | Path) -> str | None:
     >>> url_in(Path("s3://faces/a.csv")), url_in("C:/faces/a.csv")
     ('s3://faces/a.csv', None)
     """
-    found = _URL.match(str(path))
-    if found is None or ("://" not in str(path) and Path(found[1]).is_dir()):
+    text = (
+        path.as_posix() if isinstance(path, PurePath) else str(path)
+    )  # on Windows, `Path` writes backslashes
+    found = _URL.match(text)
+    if found is None or ("://" not in text and Path(found[1]).is_dir()):
         return None
     slashes = "///" if found[1].lower() == "file:" else "//"
-    return f"{found[1]}{slashes}{str(path)[found.end() :]}"
+    return f"{found[1]}{slashes}{text[found.end() :]}"
 
 
 def path_on_disk(path: str | Path) -> Path:

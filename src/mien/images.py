@@ -28,7 +28,7 @@ from mien.errors import DataError
 from mien.exif import orientation_of, turn_upright
 from mien.files import path_on_disk, write_bytes
 from mien.quoting import quoted, quoted_path
-from mien.rgb import array_to_rgb, key_color_of, to_rgb
+from mien.rgb import array_to_rgb, load_with_key_color, to_rgb
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,11 +93,11 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
     if isinstance(source, np.ndarray):
         return array_to_rgb(source)
     with open_image(source, max_pixels) as (name, image):
-        deep, key = deep_color_file(image), key_color_of(image)
-        image.load()
+        deep = deep_color_file(image)
+        load_with_key_color(image)
         if deep is not None:
             require_deep_color(image, name, deep)
-        return turn_upright(to_rgb(image, name, key), orientation_of(image))
+        return turn_upright(to_rgb(image, name), orientation_of(image))
 
 
 def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:

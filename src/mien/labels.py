@@ -44,6 +44,10 @@ class LabelSet:
         names = self.classes
         if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
             raise DataError(f"A label set needs class names as a tuple of texts, got {quote(names)}.")
+        if strange := [name for name in names if any("\ud800" <= char <= "\udfff" for char in name)]:
+            raise DataError(
+                f"A label set needs class names in UTF-8, got {quote(strange[0])}. Rename the folder or the label."
+            )
         object.__setattr__(self, "classes", tuple(names))
         if len(set(names)) != len(names) or not names:
             raise DataError(f"A label set needs unique class names, got {quote(names)}.")

@@ -20,36 +20,37 @@ _WHITE = np.uint8(255)
 _LEVELS = {"L;2": 4, "L;4": 16}  # number of gray levels by Pillow's name of the pixel format
 
 
-def key_color_of(image: Image) -> tuple[int, ...] | None:
-    """Return the transparent color of a PNG with 2, 4 or 16 bits per channel, at the 8 bits that Pillow decodes.
+def load_with_key_color(image: Image) -> None:
+    """Load a PIL image, and scale the transparent color of a PNG with 2, 4 or 16 bits per channel to 8 bits.
 
-    Pillow keeps it as it is in the file, and would compare it with pixels of 8 bits.
-
-    Args:
-        image: a PIL image that is not loaded yet.
-
-    Returns:
-        One or three values; `None` if there is none, or if Pillow compares it correctly.
+    Pillow keeps this color as it is in the file, but decodes the pixels to 8 bits. Of 16 bits, the upper 8 are compared.
     """
+    key = _key_color_of(image)
+    image.load()
+    if key is not None:
+        image.info["transparency"] = key
+
+
+def _key_color_of(image: Image) -> int | tuple[int, ...] | None:
+    """Return the transparent color in 8 bits of an image that is not loaded; `None` if Pillow has it right."""
     tiles: Any = getattr(image, "tile", None)
     key: Any = image.info.get("transparency")
     if image.format != "PNG" or not tiles or key is None:
         return None
     stored = tiles[0][3]  # Pillow's name of the pixel format in the file
     if stored in _LEVELS and isinstance(key, int):
-        return (key % _LEVELS[stored] * (255 // (_LEVELS[stored] - 1)),)
+        return int(key % _LEVELS[stored] * (255 // (_LEVELS[stored] - 1)))
     if stored == "RGB;16B" and isinstance(key, tuple):
         return tuple(value >> 8 for value in key)
     return None
 
 
-def to_rgb(image: Image, name: str, key: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
+def to_rgb(image: Image, name: str) -> NDArray[np.uint8]:
     """Convert to RGB uint8 (h, w, 3) in strips, which halves the peak memory and is faster.
 
     Args:
         image: a loaded PIL image.
         name: name used in error messages.
-        key: the result of `key_color_of`, called before the image was loaded.
     """
     width, height = image.size
     bits = {"I": 16}.get(image.mode, 8)  # mode "I" is a PGM file, scaled to 16 bits by Pillow
@@ -61,11 +62,11 @@ def to_rgb(image: Image, name: str, key: tuple[int, ...] | None = None) -> NDArr
         bottom = min(top + rows, height)
         whole = rows >= height
         strip = image if whole else image.crop((0, top, width, bottom))
-        rgb[top:bottom] = _strip_to_rgb(strip, bits, key)
+        rgb[top:bottom] = _strip_to_rgb(strip, bits)
     return rgb
 
 
-def _strip_to_rgb(strip: Image, bits: int, key: tuple[int, ...] | None) -> NDArray[np.uint8]:
+def _strip_to_rgb(strip: Image, bits: int) -> NDArray[np.uint8]:
     """Convert a strip to uint8 (h, w, 3), or (h, w, 1) if it is gray, from values with this many bits."""
     from PIL.Image import new
 
@@ -74,10 +75,6 @@ def _strip_to_rgb(strip: Image, bits: int, key: tuple[int, ...] | None) -> NDArr
         gray = (values >> (bits - 8)).astype(np.uint8)
         clear = strip.info.get("transparency")
         return np.where(values == clear, _WHITE, gray) if isinstance(clear, int) else gray
-    if key is not None:
-        pixels = np.asarray(strip)
-        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-        return np.where((pixels == key).all(axis=2, keepdims=True), _WHITE, pixels)
     if strip.has_transparency_data:
         paper, layer = new("RGB", strip.size, "white"), strip.convert("RGBA")
         paper.paste(layer, mask=layer)

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _LONGEST_NAME = 80
 """Maximum number of characters of a name that are compared."""
@@ -27,6 +27,11 @@ def counted(number: int, one: str, many: str | None = None) -> str:
         many: its plural; by default the singular with an s.
     """
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def and_of(names: Sequence[str]) -> str:
+    """Return an enumeration of one or more names: `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def one_of(names: Iterable[str]) -> str:

@@ -77,6 +77,7 @@ def test_the_search_finds_an_option_in_a_message_and_allows_one_in_a_command_lin
         ("Leave `class_names` out.", "Leave --class-names out."),
         ("Use `resume=True`.", "Use --resume."),
         ("Use `resume=True, out=runs/a`.", "Use --resume --out runs/a."),
+        ("Use `out=runs/a&b`.", "Use --out 'runs/a&b'."),
         ("Give `input_shape=(3, 64, 64)` or leave it.", "Give --input-shape 3,64,64 or leave it."),
         ("Use `cache=False` or `flip_tta=False`.", "Use `cache=False` or --no-flip-tta."),
         ("Merge it: `merge=CLASS=two words`.", "Merge it: --merge 'CLASS=two words'."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,9 @@ def test_a_home_folder_that_the_shell_did_not_expand_is_shown_in_full(
             f"~/{name}: expected an image, a video or a folder, but there is no such file."
         )
         assert found.error.endswith(f"write {tmp_path}/{name}"[-60:])
+    (found,) = find_sources(["~/my photos/*.png"])
+    assert found.error is not None
+    assert found.error.endswith(shlex.quote(f"{tmp_path}/my photos/*.png"))
     touch(Path("~", "a.png"), Path("~a.png"))
     assert [one.error for one in find_sources(["~/a.png", "~a.png"])] == [None, None]
 

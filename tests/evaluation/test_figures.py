@@ -24,7 +24,7 @@ from mien.errors import DataError, MissingExtra
 from mien.evaluation import figures
 from mien.evaluation.calibration import reliability_bins
 from mien.evaluation.evaluation import Evaluation
-from mien.evaluation.figures import style
+from mien.evaluation.figures import curves, style
 from mien.evaluation.report import write_report
 from mien.evaluation.scoring import evaluate
 from mien.files import write_bytes
@@ -140,6 +140,11 @@ class TestCurves:
         for ours, theirs in zip(one.axes, other.axes, strict=True):
             for a, b in zip(ours.get_lines(), theirs.get_lines(), strict=True):
                 np.testing.assert_array_equal(a.get_ydata(), b.get_ydata())
+
+    @pytest.mark.parametrize("loss", [float("inf"), float("nan")])
+    def test_the_kept_epoch_is_marked_after_an_epoch_without_a_finite_loss(self, loss: float) -> None:
+        history = {**make_history(4), "val_loss": [1.4, 1.2, loss, 1.3], "val_macro_f1": [0.3, 0.6, 0.5, 0.6]}
+        assert curves._best_by_f1(history) == 1
 
     @pytest.mark.parametrize(("select", "best"), [("loss", 3), ("macro_f1", 2), ("last", 4)])
     def test_the_epoch_that_was_kept_is_marked(self, select: Any, best: int) -> None:

@@ -245,6 +245,11 @@ def test_classifier_with_a_changed_or_missing_model_file_cannot_be_pickled(tmp_p
     ("model", "message"),
     [
         ("hf://me/faces", r"^hf://me/faces: .* Download it first: mien pull hf://USER/MODEL$"),
+        (
+            "s3://models/a.onnx",
+            r"^s3://models/a\.onnx: .* Download it first: nothing is fetched from the network",
+        ),
+        ("file:///models/a.onnx", r"Give the path without file: /models/a\.onnx"),
         ("https://example.org/a.onnx", r"^https://example\.org/a\.onnx: .* Download it first: curl -LO URL$"),
         (Path("large"), r"Pass the name of a bundled model as text: 'large'$"),
         ("tinny", r"Did you mean tiny\?$"),

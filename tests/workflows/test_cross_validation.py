@@ -204,7 +204,7 @@ def test_teachers_of_a_learning_rate_search_are_reported() -> None:
     told = Told()
     find_learning_rate._refuse_unused(TrainOptions.of(teachers="small"), told)
     assert told.warnings == [
-        "Note: a learning rate search learns the labels only, so `teachers` are not used."
+        "Note: a learning rate search learns the labels only, so `teachers` has no effect."
     ]
 
 

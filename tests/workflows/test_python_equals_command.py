@@ -169,6 +169,9 @@ def test_a_run_that_ctrl_c_stopped_is_not_listed_as_finished(
     state = json.loads((tmp_path / "state.json").read_text())
     (tmp_path / "state.json").write_text(json.dumps({**state, "history": [{}, 3, *rows]}))
     assert mien.list_runs(tmp_path)[0]["best_epoch"] == epochs  # without damaged rows
+    for of in (3, 90):  # resumed with another number of epochs; the state was not written again
+        (tmp_path / "recipe.json").write_text(json.dumps({**recipe, "epochs": of, "data": {"path": "faces"}}))
+        assert mien.list_runs(tmp_path)[0]["finished"] is (epochs >= of)
 
 
 @pytest.mark.parametrize("resumable", [True, False])

@@ -66,11 +66,19 @@ def test_an_earlier_demo_is_replaced_but_no_file_of_the_user_among_its_files(
     run_demo.run_demo(options, SilentReporter())
     if not listed:  # as an older version left it
         (tmp_path / ".mien-files.jsonl").unlink()
+    monkeypatch.setattr(run_demo, "_train", lambda *_: SimpleNamespace(interrupted=True))
+    run_demo.run_demo(options, SilentReporter())  # stopped by Ctrl-C
     run_demo.run_demo(options, SilentReporter())
     (tmp_path / "photo.jpg").write_text("mine")
     with pytest.raises(ModelError, match=r"would overwrite photo\.jpg there"):
         run_demo.run_demo(options, SilentReporter())
     assert (tmp_path / "photo.jpg").read_text() == "mine"
+
+
+def test_a_url_is_refused_before_anything_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.training.keras_start.prepare_keras", lambda: pytest.fail("Keras was loaded"))
+    with pytest.raises(DataError, match="s3://faces/demo: expected a path on this machine"):
+        run_demo.run_demo(DemoOptions(out=Path("s3://faces/demo")), SilentReporter())
 
 
 def test_the_demo_needs_labeled_test_images() -> None:

@@ -175,10 +175,18 @@ def run(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if debug:
             raise
-        place = bounded(f"{error.filename}: ", arguments) if error.filename else "a file or standard output "
-        remedy = " Free some space and run it again." if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
-        _tell(f"mien: {place}cannot be read or written ({error.strerror or error}).{remedy}")
+        _tell(f"mien: {_sentence_of(error, arguments)}")
         return 2
     if code == _CTRL_C:  # Typer returns this code for a KeyboardInterrupt
         _tell("Stopped.")
     return code if isinstance(code, int) else 0
+
+
+def _sentence_of(error: OSError, arguments: list[str]) -> str:
+    """Return what the operating system refused, with a remedy if the disk is full."""
+    reason = error.strerror or error
+    if isinstance(error, ConnectionError) and not isinstance(error, BrokenPipeError):
+        return f"a network connection failed ({reason})."
+    place = bounded(f"{error.filename}: ", arguments) if error.filename else "a file or standard output "
+    remedy = " Free some space and run it again." if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
+    return f"{place}cannot be read or written ({reason}).{remedy}"

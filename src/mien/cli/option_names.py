@@ -30,6 +30,9 @@ _PARAMETERS = {
 """Parameters whose options have the same name."""
 
 _NAMED = re.compile(r"`([a-z][a-z0-9_]*(?:=[^`]*)?)`")
+_SPECIAL = re.compile(r"""[\s&;|<>()$`"'\\*?\[\]#~!]""")
+"""Characters that a shell does not take literally."""
+
 _NEXT = re.compile(r", (?=[a-z][a-z0-9_]*=)")
 
 OLD_OPTIONS = {
@@ -69,7 +72,7 @@ def _option(found: re.Match[str]) -> str:
             option = option.replace("--", "--no-", 1)
         elif value not in {"", "True"}:
             value = value[1:-1].replace(" ", "") if value.startswith("(") else value
-            option = f"{option} {shlex.quote(value) if ' ' in value else value}"
+            option = f"{option} {shlex.quote(value) if _SPECIAL.search(value) else value}"
         options.append(option)
     return " ".join(options)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from mien.cli.arguments import in_command
 from mien.cli.earlier_copies import EarlierCopies, by_others
 from mien.cli.skipped_files import PassedOver
 from mien.errors import DataError
@@ -132,7 +133,7 @@ def _refuse_other_than_paths(argument: str) -> None:
     if whole != argument and not os.path.lexists(argument):
         raise DataError(
             f"{quoted_path(argument)}: expected an image, a video or a folder, but there is no such file. The shell "
-            f"does not replace ~ inside quotes: write {quoted_path(whole)}"
+            f"does not replace ~ inside quotes: write {in_command(whole) if ' ' in whole else quoted_path(whole)}"
         )
     if len(argument) > 255 or argument.startswith(_BASE64_STARTS):  # longer than a file name can be
         text = "".join(argument.split())
@@ -203,7 +204,7 @@ def _in_folder(folder: Path, copies: EarlierCopies, passed_over: PassedOver) -> 
     if copies.are_in(folder):
         raise DataError(
             f"{folder}: --save must be a different folder than the input, because the next run would process the "
-            f"copies. Use a subfolder: --save {folder / 'annotated'}"
+            f"copies. Use a subfolder: --save {in_command(folder / 'annotated')}"
         )
     here, is_inside = PassedOver(), copies.include(folder)
     for place, folders, names in os.walk(folder, onerror=closed.append):

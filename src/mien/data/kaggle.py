@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.data.digests import FER2013_SHA256, split_digests
 from mien.errors import DataError, MissingExtra
-from mien.files import open_without_links, replacing
+from mien.files import open_without_links, path_on_disk, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +124,7 @@ def _default_load() -> Callable[[Path], Dataset]:
 
 
 def _make_folder(folder: Path) -> Path:
+    folder = path_on_disk(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

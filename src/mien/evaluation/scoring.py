@@ -99,6 +99,7 @@ def _listed(class_names: Any) -> tuple[str, ...]:
     """Return class names in index order as a tuple.
 
     Raises:
+        DataError: If they are a set, or a mapping that does not number them from 0.
         ModelError: If they are no class names.
     """
     found = in_index_order(class_names)

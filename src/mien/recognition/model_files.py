@@ -12,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from mien.byte_sources import path_remedy
 from mien.errors import ModelError
 from mien.files import url_in
 from mien.installation import reinstall_command
@@ -81,8 +82,16 @@ def read_bundled(name: str) -> bytes:
 def remedy_for_missing(model: str | Path) -> str:
     """Return what to do about a model that does not exist, if it is a URL or like the name of a bundled model."""
     if url := url_in(model):
-        command = "mien pull hf://USER/MODEL" if url.lower().startswith("hf:") else "curl -LO URL"
-        return f"Nothing is fetched from the network. Download it first: {command}"
+        commands = {
+            "hf": "mien pull hf://USER/MODEL",
+            **dict.fromkeys(("http", "https", "ftp"), "curl -LO URL"),
+        }
+        command = commands.get(url.partition(":")[0].lower())
+        return (
+            f"Nothing is fetched from the network. Download it first: {command}"
+            if command
+            else path_remedy(url)
+        )
     if isinstance(model, Path) and str(model) in BUNDLED:
         return f"Pass the name of a bundled model as text: {str(model)!r}"
     return did_you_mean(str(model), BUNDLED)

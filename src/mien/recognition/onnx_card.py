@@ -93,6 +93,7 @@ def check_class_names(names: Any) -> tuple[str, ...]:
     """Validate class names and return them as a tuple.
 
     Raises:
+        DataError: If they are a set, or a mapping that does not number them from 0.
         ModelError: If they are not two or more different, non-empty strings.
     """
     names = in_index_order(names)

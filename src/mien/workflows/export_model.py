@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import ModelError
 from mien.files import path_on_disk
 from mien.ownership import guarding
+from mien.wording import and_of
 from mien.workflows.calibration_data import read_for_calibration
 from mien.workflows.export_formats import (
     FORMATS,
@@ -201,7 +202,8 @@ def _unused(options: ExportOptions) -> str:
         return ""
     given = {"data": not _is_default(options.data)}
     given |= {name: bool(getattr(options.reading, name)) for name in ("label_set", "class_names", "detect")}
-    return " and ".join(f"`{name}`" for name, is_given in given.items() if is_given)
+    names = [f"`{name}`" for name, is_given in given.items() if is_given]
+    return and_of(names) if names else ""
 
 
 def _is_default(data: Any) -> bool:

@@ -131,6 +131,6 @@ def _refuse_unused(options: TrainOptions, reporter: Reporter) -> None:
         {name: getattr(options, name) for name in names},
     )
     if options.teachers:
-        reporter.warning("Note: a learning rate search learns the labels only, so `teachers` are not used.")
+        reporter.warning("Note: a learning rate search learns the labels only, so `teachers` has no effect.")
     if options.custom.callbacks:
         reporter.warning("Note: `callbacks` are not called in a learning rate search, which has no epochs.")

@@ -75,14 +75,15 @@ def read_row(folder: Path) -> dict[str, Any] | None:
         "val_macro_f1": best.get("val_macro_f1", scores.get("macro_f1")),
         "test_accuracy": test.get("accuracy"),
         "seconds": sum(float(row.get("seconds", 0)) for row in history),
-        "finished": bool(scores) and _has_ended(state),
+        "finished": bool(scores) and _has_ended(state, recipe),
     }
 
 
-def _has_ended(state: dict[str, Any]) -> bool:
-    """Return whether a training is not one that Ctrl-C stopped, which has scores as well."""
+def _has_ended(state: dict[str, Any], recipe: dict[str, Any]) -> bool:
+    """Return whether no epoch is left: a training that Ctrl-C stopped has scores as well, and may get other epochs."""
     try:
-        return TrainingState(**state).finished if state else True
+        current = {**state, "recipe": {**state["recipe"], "epochs": recipe["epochs"]}} if state else {}
+        return TrainingState(**current).finished if state else True
     except (TypeError, KeyError, AttributeError):  # a damaged file
         return False
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import DataError, ModelError
-from mien.ownership import LIST, guarding
+from mien.files import path_on_disk
+from mien.ownership import LIST, checksum_of, guarding
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -89,10 +90,12 @@ def run_demo(options: DemoOptions, reporter: Reporter) -> Demo:
     from mien.workflows.load_data import load_data
     from mien.workflows.options import DataOptions
 
+    folder, run_folder = path_on_disk(options.out), options.run_folder
     prepare_keras()
-    folder, run_folder = options.out, options.run_folder
     force = _is_earlier(folder)
     _require_own(folder, force=force)
+    if force:
+        _record(folder)
     reporter.step(1, "Data")
     if options.data:
         dataset = load_data(options.data, DataOptions("fer2013", options.class_names), reporter)
@@ -136,6 +139,14 @@ def _require_own(folder: Path, *, force: bool) -> None:
         found = [name for name in (TABLE, SHEET, PHOTO) if not guard.allows(folder / name)]
     if found and not force:
         raise ModelError(f"{folder}: the demo would overwrite {', '.join(found)} there. {_REMEDY}")
+
+
+def _record(folder: Path) -> None:
+    """List the files of a demo of an older version as files of mien, so that an interrupted demo can be repeated."""
+    with _guarded(folder, force=True) as guard:
+        for path in (folder / name for name in (TABLE, SHEET, PHOTO)):
+            if path.is_file() and not path.is_symlink():
+                guard.remember(path, checksum_of(path))
 
 
 def _draw(folder: Path, reporter: Reporter) -> Dataset:

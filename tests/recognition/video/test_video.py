@@ -98,6 +98,13 @@ class TestTimes:
             read_frames(path, every=0)
 
 
+def test_a_video_in_memory_can_be_probed_and_read_again(tmp_path: Path) -> None:
+    file = io.BytesIO(make_video(tmp_path / "video.mp4").read_bytes())
+    infos = [probe(file) for _ in range(2)]
+    assert infos == [probe(tmp_path / "video.mp4")] * 2
+    assert len(list(read_frames(file))) == len(list(read_frames(tmp_path / "video.mp4"))) > 1
+
+
 class TestImages:
     @pytest.mark.parametrize(
         ("degrees", "row", "column"), [(0, 8, 8), (90, -8, 8), (180, -8, -8), (-90, 8, -8)]
@@ -542,7 +549,7 @@ class TestWatch:
 
         with pytest.raises(DataError, match="from the recognizer, got"):
             list(watch(Odd(), [Frame(0, 0.0, image(0))]))
-        with pytest.raises(DataError, match="Expected a recognizer as the first argument"):
+        with pytest.raises(DataError, match="Expected a recognizer, such as mien"):
             list(watch("video.mp4", SquareFinder()))  # type: ignore[arg-type]
 
     def test_large_frames_are_processed_in_smaller_chunks(self) -> None:

@@ -116,8 +116,9 @@ def curves_figure(history: History, *, select: Select = "loss") -> Figure:
 def _best_by_f1(history: History) -> int | None:
     """Return the index of the epoch with the highest macro-F1; of a tie, the one with the lowest loss."""
     f1, loss = (_column(history, name) for name in ("val_macro_f1", "val_loss"))
-    if not len(f1) or len(f1) != len(loss) or np.isnan([f1, loss]).any():
+    if not len(f1) or len(f1) != len(loss) or np.isnan(f1).all():
         return None
+    f1, loss = np.where(np.isnan(f1), -np.inf, f1), np.where(np.isnan(loss), np.inf, loss)
     return max(range(len(f1)), key=lambda i: (f1[i], -loss[i]))
 
 

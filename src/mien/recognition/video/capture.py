@@ -81,6 +81,7 @@ def _open_file(path: Path) -> Capture:
 
 
 def _open_stream(file: SteadyFile) -> Capture:
+    file.seek(0)  # it may have been read before, for example by `probe`
     _refuse_other_content(source_name(file), file.read(_BEGINNING))
     kind = check_container(source_name(file), file)
     with _quiet(ffmpeg_options(kind, in_memory=True)):

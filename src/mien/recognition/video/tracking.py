@@ -135,7 +135,7 @@ class FaceTracker:
 
 def _not_negative(seconds: Any, what: str) -> float:
     """Return a time, which may be infinite; raise a DataError if it is negative or not a number."""
-    is_endless = isinstance(seconds, float) and seconds == math.inf
+    is_endless = isinstance(seconds, float | np.floating) and seconds == math.inf
     if not is_endless and (not is_finite(seconds) or seconds < 0):
         raise DataError.from_parts(expected=f"a {what} of 0 seconds or more", received=quoted(seconds))
     return float(seconds)

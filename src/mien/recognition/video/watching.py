@@ -121,7 +121,7 @@ def _chunks(frames: Iterable[Frame], size: int) -> Generator[list[Frame]]:
 def _check_arguments(recognizer: object, frames: object) -> None:
     if not hasattr(recognizer, "predict_batch") and not hasattr(recognizer, "many"):
         raise DataError.from_parts(
-            expected="a recognizer as the first argument, such as mien.Recognizer()",
+            expected="a recognizer, such as mien.Recognizer()",
             received=type(recognizer).__name__,
         )
     is_table = hasattr(type(frames), "columns")  # which would yield the names of its columns
