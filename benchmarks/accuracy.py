@@ -81,8 +81,8 @@ def both(name: str) -> tuple[Predict, Predict]:
     if "ferplus" not in classifier.label_sets:
         return classifier.probabilities, without_contempt(classifier.probabilities)
     return (
-        classifier.answering_in("fer2013").probabilities,
-        classifier.answering_in("ferplus").probabilities,
+        classifier.with_label_set("fer2013").probabilities,
+        classifier.with_label_set("ferplus").probabilities,
     )
 
 

@@ -40,7 +40,7 @@ def logs_of(
     """Return uncalibrated log-probabilities of both strict label sets in FER2013's classes, (n, 7) each."""
     found = []
     for name in (FER2013.name, FERPLUS.name):
-        answer = model.answering_in(name)
+        answer = model.with_label_set(name)
         given = answer.probabilities(images).astype(np.float64)
         found.append(np.log(np.maximum(given, 1e-12)) * answer.card.temperature)
     return found[0], found[1][:, COLUMNS]

@@ -79,7 +79,7 @@ def refit(
         answer.output: np.array(
             [biases[answer.label_set]["biases"][name] for name in order[answer.label_set]]
         )
-        for answer in card.answers
+        for answer in card.all_heads
         if biases
     }
     made.write_bytes(remove_biases(path.read_bytes(), added))
@@ -113,7 +113,7 @@ def show(card: ModelCard, told: dict[str, dict[str, Any]]) -> None:
         print(f"{label_set}, accuracy on PublicTest:")
         for name, value in row.items():
             print(f"  {name} {f'{value:.4f}' if isinstance(value, float) else value}")
-        for title, scores in card.answering_in(label_set).scores.items():
+        for title, scores in card.with_label_set(label_set).scores.items():
             print(f"  {title}: " + ", ".join(f"{name} {value}" for name, value in scores.items()))
 
 

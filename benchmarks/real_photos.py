@@ -103,7 +103,7 @@ def main() -> None:
         plain = mien.Classifier(name)
         averaged = mien.Classifier(name, flip_tta=True)
         for label_set, flip_tta in product(plain.label_sets, (False, True)):
-            answer = (averaged if flip_tta else plain).answering_in(label_set)
+            answer = (averaged if flip_tta else plain).with_label_set(label_set)
             given = answer.probabilities(faces.images).astype(np.float64)
             columns = [
                 answer.labels.index(label) for label in faces.label_set.classes if label in answer.labels

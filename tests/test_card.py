@@ -93,7 +93,7 @@ def test_former_names_are_kept_as_keywords_and_attributes_and_in_files() -> None
     assert (stored["taxonomy"], stored["licence"], stored["input"]["colour"]) == ("t", "MIT", "rgb")
     assert not {"label_set", "license", "color"} & {*stored, *stored["input"]}
     assert ModelCard.from_json(json.dumps(stored)) == former
-    assert former.class_names == former.answers[0].class_names == ("a", "b")
+    assert former.class_names == former.all_heads[0].class_names == ("a", "b")
 
 
 def test_deeply_nested_json_is_rejected() -> None:
@@ -129,12 +129,12 @@ TWO = ModelCard(
 def test_a_card_with_two_label_sets_round_trips_and_can_switch() -> None:
     assert ModelCard.from_json(TWO.to_json()) == TWO
     assert TWO.label_sets == {"one": ("a", "b"), "two": ("c", "d", "e")}
-    other = TWO.answering_in("two")
+    other = TWO.with_label_set("two")
     assert (other.labels, other.output, other.temperature) == (("c", "d", "e"), "probabilities_2", 0.5)
-    assert other.answering_in("one") == TWO
-    assert TWO.answering_in("one") == TWO
+    assert other.with_label_set("one") == TWO
+    assert TWO.with_label_set("one") == TWO
     with pytest.raises(ModelError, match=r"one of its label sets \(one, two\), got 'three'"):
-        TWO.answering_in("three")
+        TWO.with_label_set("three")
 
 
 def test_command_leaves_out_scores_that_do_not_exist() -> None:

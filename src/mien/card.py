@@ -82,7 +82,7 @@ class Head:
         _require(isinstance(self.label_set, str), "label_set", self.label_set)
         _require(isinstance(self.output, str), "output", self.output)
         _require(isinstance(self.scores, dict), "scores", self.scores)
-        _check_answer(self.output, self.labels, self.temperature)
+        _check_head(self.output, self.labels, self.temperature)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -138,7 +138,7 @@ class ModelCard:
             _require(isinstance(getattr(self, name), dict), name, getattr(self, name))
         _require(isinstance(self.input, InputSpec), "input", self.input)
         _require(all(isinstance(head, Head) for head in self.heads), "heads", self.heads)
-        _check_answer(self.name, self.labels, self.temperature)
+        _check_head(self.name, self.labels, self.temperature)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -146,23 +146,27 @@ class ModelCard:
         return self.labels
 
     @property
-    def answers(self) -> tuple[Head, ...]:
+    def all_heads(self) -> tuple[Head, ...]:
         """All outputs of the network with their label sets, the main output first."""
         own = Head(self.label_set, self.labels, self.output, self.temperature, self.scores)
         return (own, *self.heads)
 
     @property
+    def answers(self) -> tuple[Head, ...]:
+        """Old name of `all_heads`."""
+        return self.all_heads
+
+    @property
     def label_sets(self) -> dict[str, tuple[str, ...]]:
         """Class names of each label set that the network supports, by its name, the main one first."""
-        return {answer.label_set: answer.labels for answer in self.answers}
+        return {head.label_set: head.labels for head in self.all_heads}
 
     @property
     def taxonomies(self) -> dict[str, tuple[str, ...]]:
         """Former name of `label_sets`."""
         return self.label_sets
 
-    @renamed_parameters(taxonomy="label_set")
-    def answering_in(self, label_set: str) -> ModelCard:
+    def with_label_set(self, label_set: str) -> ModelCard:
         """Return the card of the same network for another of its label sets; the current one becomes a head.
 
         Raises:
@@ -174,9 +178,14 @@ class ModelCard:
                 expected=f"one of its label sets ({', '.join(self.label_sets)})",
                 received=quoted(label_set),
             )
-        chosen = next(answer for answer in self.answers if answer.label_set == label_set)
-        others = tuple(answer for answer in self.answers if answer.label_set != label_set)
+        chosen = next(head for head in self.all_heads if head.label_set == label_set)
+        others = tuple(head for head in self.all_heads if head.label_set != label_set)
         return replace(self, **vars(chosen), heads=others)
+
+    @renamed_parameters(taxonomy="label_set")
+    def answering_in(self, label_set: str) -> ModelCard:
+        """Old name of `with_label_set`."""
+        return self.with_label_set(label_set)
 
     def calibrated(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """Apply the temperature to probabilities (n, classes): `p ** (1 / T)`, normalized to sum to 1."""
@@ -191,14 +200,14 @@ class ModelCard:
 
     def _repr_html_(self) -> str:
         rows: list[tuple[str, str]] = []
-        for answer in self.answers:
-            rows.append((f"predicts {answer.label_set}", ", ".join(answer.labels)))
+        for head in self.all_heads:
+            rows.append((f"predicts {head.label_set}", ", ".join(head.labels)))
             rows += [
                 (f"accuracy on {split}", f"{scores['accuracy']:.2%}")
-                for split, scores in answer.scores.items()
+                for split, scores in head.scores.items()
                 if isinstance(scores, dict) and isinstance(scores.get("accuracy"), float)
             ]
-            rows.append(("temperature", f"{answer.temperature:.3f}"))
+            rows.append(("temperature", f"{head.temperature:.3f}"))
         rows += [
             ("trained on", self.training_data or NOT_STATED),
             ("made with", self.made_with or NOT_STATED),
@@ -272,7 +281,7 @@ def _require(right: bool, name: str, value: Any) -> None:
         raise ModelError(f"Model card: invalid {name}: {quoted(value)}.")
 
 
-def _check_answer(name: str, labels: tuple[str, ...], temperature: float) -> None:
+def _check_head(name: str, labels: tuple[str, ...], temperature: float) -> None:
     if isinstance(labels, str) or not isinstance(labels, tuple | list):
         raise ModelError.from_parts(
             f"Model card {quoted(name)}", expected="a tuple of class names", received=quoted(labels)

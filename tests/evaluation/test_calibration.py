@@ -13,7 +13,7 @@ from scipy.special import log_softmax, softmax
 
 from mien.errors import DataError
 from mien.evaluation import calibration, metrics
-from mien.evaluation.cross_validation import judge_temperature, out_of_fold
+from mien.evaluation.cross_validation import cross_validate_temperature, out_of_fold
 
 
 def sampled(
@@ -208,7 +208,7 @@ def test_invalid_arguments_of_calibration_have_short_errors(
         calibration.expected_calibration_error,
         calibration.fit_temperature,
         calibration.fit_biases,
-        judge_temperature,
+        cross_validate_temperature,
     ):
         with pytest.raises(DataError, match=sentence):
             function(probabilities, true)  # type: ignore[operator]
@@ -229,7 +229,7 @@ def test_temperature_at_its_bound_is_reported_and_the_lower_bound_becomes_1(
     true: list[int], used: float
 ) -> None:
     p = np.tile([[0.6, 0.4], [0.3, 0.7]], (10, 1))
-    fit = judge_temperature(p, np.tile(true, 10))
+    fit = cross_validate_temperature(p, np.tile(true, 10))
     assert fit.temperature == pytest.approx(used)
     assert (fit.at_bound, fit.n, fit.few) == (True, 20, True)
 
@@ -237,13 +237,13 @@ def test_temperature_at_its_bound_is_reported_and_the_lower_bound_becomes_1(
 @pytest.mark.slow
 def test_cross_validation_scores_a_temperature_on_held_out_images() -> None:
     p, true = sampled(5000, temperature=2.0)
-    fit = judge_temperature(p, true)
+    fit = cross_validate_temperature(p, true)
     assert fit.temperature == calibration.fit_temperature(p, true)
     assert (fit.at_bound, fit.few) == (False, False)
     softened = calibration.apply_temperature(p, fit.temperature)
     assert fit.loss == pytest.approx(metrics.log_loss(true, softened), rel=2e-3)
     few, labels = sampled(40, temperature=2.0, seed=3)
-    apart = judge_temperature(few, labels)
+    apart = cross_validate_temperature(few, labels)
     own = calibration.apply_temperature(few, apart.temperature)
     assert apart.few
     assert apart.loss > metrics.log_loss(labels, own)  # the loss on its own fitting data is too optimistic
@@ -283,5 +283,5 @@ def test_images_of_a_group_are_never_on_both_sides_of_a_fold() -> None:
     assert found is not None
     np.testing.assert_array_equal(found, p)
     assert out_of_fold(p, true, fit, apply, groups=np.repeat(["a", "b", "c", "d"], 15)) is None
-    assert judge_temperature(p, true, np.repeat("a", 60)).loss is None
-    assert judge_temperature(p, true, groups) != judge_temperature(p, true)
+    assert cross_validate_temperature(p, true, np.repeat("a", 60)).loss is None
+    assert cross_validate_temperature(p, true, groups) != cross_validate_temperature(p, true)

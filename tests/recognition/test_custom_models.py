@@ -272,7 +272,7 @@ PUBLIC: dict[str, Callable[[Any], Any]] = {
     "crops": CLASSIFIER.probabilities,
     "all crops": CLASSIFIER.all_probabilities,
     "maps": CLASSIFIER.activation_maps,
-    "answering_in": CLASSIFIER.answering_in,
+    "with_label_set": CLASSIFIER.with_label_set,
     "detect": DETECTOR.detect,
     "side": lambda odd: CenterFace(side=odd),
     "confidence": lambda odd: CenterFace(confidence=odd),

@@ -106,7 +106,7 @@ def test_logits_are_the_mean_of_the_activation_maps(model: Path) -> None:
 def test_model_with_several_label_sets_can_use_each_of_them(model: Path) -> None:
     classifier = Classifier(model)
     assert classifier.label_sets == {"light": ("dark", "bright"), "shade": ("light", "shade", "night")}
-    other = classifier.answering_in("shade")
+    other = classifier.with_label_set("shade")
     assert other.labels == ("light", "shade", "night")
     assert classifier.labels == ("dark", "bright")
     assert Recognizer(model, label_set="shade").labels == other.labels

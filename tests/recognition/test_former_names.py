@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 import mien
 from mien import former_modules
 from mien.data.synthetic import synthetic_dataset
+from mien.evaluation import cross_validation
 from mien.evaluation.figures import Timeline
 from mien.evaluation.figures.tracks import Course, Track
 from mien.labels import TAXONOMIES
@@ -133,3 +134,10 @@ def test_taxonomy_is_an_alias_of_label_set_in_answering_in() -> None:
     assert mien.Classifier("tiny").answering_in(taxonomy="ferplus").labels[0] == "neutral"  # type: ignore[call-arg]
     assert mien.Classifier("tiny").card.answering_in(taxonomy="fer2013").label_set == "fer2013"  # type: ignore[call-arg]
     assert TAXONOMIES["ferplus"] is mien.FERPLUS
+
+
+def test_answers_and_judge_temperature_are_aliases() -> None:
+    card = mien.Classifier("tiny").card
+    assert card.answers == card.all_heads
+    assert [head.label_set for head in card.answers][:1] == [card.label_set]
+    assert cross_validation.judge_temperature is cross_validation.cross_validate_temperature

@@ -115,7 +115,7 @@ def test_both_heads_are_exported_to_onnx_unchanged(tmp_path: Path, side: int) ->
     heavy, light = load_classifier(source), Classifier(target)
     assert light.label_sets == {"fer2013": FER2013.classes, "ferplus": FERPLUS.classes}
     for label_set in light.label_sets:
-        one, other = heavy.answering_in(label_set), light.answering_in(label_set)
+        one, other = heavy.with_label_set(label_set), light.with_label_set(label_set)
         assert one.labels == other.labels
         np.testing.assert_allclose(other.probabilities(crops()), one.probabilities(crops()), atol=PARITY)
         maps = other.activation_maps(crops()).mean(axis=(1, 2)) / other.card.temperature

@@ -146,7 +146,7 @@ def test_a_joint_training_saves_the_averaged_network_with_both_heads(
     validation = dataset.subset("PublicTest")
     answer = best.probabilities(validation.images)
     assert (answer.argmax(axis=1) == validation.labels).mean() == pytest.approx(run.best["val_accuracy"])
-    other = best.answering_in("ferplus")
+    other = best.with_label_set("ferplus")
     assert other.labels == FERPLUS.classes
     loss = -(validation.targets * np.log(answer)).sum(axis=1) - (
         vote_distribution(votes[dataset.split == "PublicTest"])

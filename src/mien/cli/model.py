@@ -41,11 +41,11 @@ def model(
     json: JsonOption = False,
 ) -> None:
     """Show a model card: class names, data, scores, license and limits."""
-    from mien.recognition.model_files import answers_in
+    from mien.recognition.model_files import label_set_of_name
 
     name, data, card = _find(model)
-    wanted = answers_in(model)
-    card = card.answering_in(wanted) if wanted else card
+    wanted = label_set_of_name(model)
+    card = card.with_label_set(wanted) if wanted else card
     digest = hashlib.sha256(data).hexdigest()
     if json:
         print_json({"model": name, "bytes": len(data), "sha256": digest, "card": card.to_dict()})
@@ -100,11 +100,11 @@ def _read_keras_card(path: Path) -> ModelCard:
 def _lines(card: ModelCard) -> Iterator[tuple[str, str]]:
     spec = card.input
     yield "input", f"{spec.color} faces of {spec.width}x{spec.height} pixels, {spec.low:g} to {spec.high:g}"
-    for answer in card.answers:
-        yield "label set", f"{answer.label_set}: {', '.join(answer.labels)}"
-        for data, scores in answer.scores.items():
+    for head in card.all_heads:
+        yield "label set", f"{head.label_set}: {', '.join(head.labels)}"
+        for data, scores in head.scores.items():
             yield "", f"{data}: {_told(scores)}"
-        yield "", f"temperature {answer.temperature:.3f}"
+        yield "", f"temperature {head.temperature:.3f}"
     yield "training data", card.training_data or "not stated"
     yield "recipe", _recipe(card.recipe)
     yield "made with", card.made_with or "not stated"

@@ -93,7 +93,7 @@ class TemperatureFit:
         return self.n < FEW
 
 
-def judge_temperature(
+def cross_validate_temperature(
     probabilities: NDArray[np.floating[Any]],
     true: NDArray[np.integer[Any]],
     groups: NDArray[np.str_] | None = None,
@@ -128,3 +128,7 @@ def _used(fitted: float) -> float:
 def _fit_inside(probabilities: NDArray[np.float64], true: NDArray[np.int64]) -> float:
     """Return the temperature that would be used."""
     return _used(fit_temperature(probabilities, true))
+
+
+judge_temperature = cross_validate_temperature
+"""Old name of `cross_validate_temperature`."""

@@ -18,7 +18,7 @@ import numpy as np
 from mien.errors import DataError, ModelError
 from mien.images import CROP_SIZE
 from mien.probability_checks import probabilities_of_logits, require_probabilities
-from mien.recognition.model_files import DEFAULT, answers_in
+from mien.recognition.model_files import DEFAULT, label_set_of_name
 from mien.recognition.network_files import Description, open_described
 from mien.recognition.values import boolean, check_threads
 from mien.renamed import renamed_parameters
@@ -95,8 +95,8 @@ class Classifier:
         self._network, card, self._input = open_described(model, described, threads)
         self.name = self._network.name
         label_set = taxonomy if label_set is None else label_set
-        wanted = answers_in(model) if label_set is None else label_set
-        self.card = card if wanted is None else card.answering_in(wanted)
+        wanted = label_set_of_name(model) if label_set is None else label_set
+        self.card = card if wanted is None else card.with_label_set(wanted)
 
     def __copy__(self) -> Classifier:
         other = type(self).__new__(type(self))
@@ -132,16 +132,20 @@ class Classifier:
         """Former name of `label_sets`."""
         return self.label_sets
 
-    @renamed_parameters(taxonomy="label_set")
-    def answering_in(self, label_set: str) -> Classifier:
+    def with_label_set(self, label_set: str) -> Classifier:
         """Return a classifier for another label set of the same model. Both share the network in memory.
 
         Raises:
             ModelError: If the model does not support the label set.
         """
         other = copy(self)
-        other.card = self.card.answering_in(label_set)
+        other.card = self.card.with_label_set(label_set)
         return other
+
+    @renamed_parameters(taxonomy="label_set")
+    def answering_in(self, label_set: str) -> Classifier:
+        """Old name of `with_label_set`."""
+        return self.with_label_set(label_set)
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probability of each class.
@@ -220,7 +224,7 @@ class Classifier:
             DataError: If the crops have another shape or type.
             ModelError: If the network does not return probabilities.
         """
-        cards = [self.card.answering_in(answer.label_set) for answer in self.card.answers]
+        cards = [self.card.with_label_set(head.label_set) for head in self.card.all_heads]
         if not len(self._check_crops(crops)):
             return {card.label_set: np.zeros((0, len(card.labels)), np.float32) for card in cards}
         given = self._in_parts(crops, cards)

@@ -51,7 +51,7 @@ def checksums() -> dict[str, str]:
     return {name: digest for digest, name in pairs}
 
 
-def answers_in(model: str | Path) -> str | None:
+def label_set_of_name(model: str | Path) -> str | None:
     """Return the label set that the name of a bundled model selects; `None` if it selects none."""
     return BUNDLED[model][1] if isinstance(model, str) and model in BUNDLED else None
 

@@ -176,15 +176,15 @@ def check_network(
             received=f"{shapes}",
             remedy=REMAKE,
         )
-    for answer in card.answers:
-        found = outputs.get(answer.output)
-        if found is None or len(found.shape) != 2 or found.shape[-1] not in {len(answer.labels), None}:
+    for head in card.all_heads:
+        found = outputs.get(head.output)
+        if found is None or len(found.shape) != 2 or found.shape[-1] not in {len(head.labels), None}:
             raise ModelError.from_parts(
                 network.name,
-                expected=f"an output {answer.output} with {len(answer.labels)} classes",
+                expected=f"an output {head.output} with {len(head.labels)} classes",
                 received=f"{ {name: list(output.shape) for name, output in outputs.items()} }",
             )
-    types = {entry.dtype for entry in (*network.inputs, *(outputs[answer.output] for answer in card.answers))}
+    types = {entry.dtype for entry in (*network.inputs, *(outputs[head.output] for head in card.all_heads))}
     if types != {"float32"}:
         raise ModelError.from_parts(
             network.name,

@@ -275,4 +275,4 @@ def _classifier_of(
         raise ModelError.from_parts(
             expected=f"a mien.Classifier for the label set {quoted(label_set)}", received=type(model).__name__
         )
-    return model.answering_in(label_set)
+    return model.with_label_set(label_set)

@@ -105,7 +105,7 @@ class Engine:
         self._accepted = accepted_images(in_child=self._decoders is not None)
         detector = detector or CenterFace(threads=1)
         own = model.card.label_set
-        answering = {name: model if name == own else model.answering_in(name) for name in self.label_sets}
+        answering = {name: model if name == own else model.with_label_set(name) for name in self.label_sets}
         self._explainers = {name: Recognizer(one, detector=detector) for name, one in answering.items()}
         self._recognizers = {
             name: Recognizer(Batching(one, observe), detector=detector) for name, one in answering.items()

@@ -20,7 +20,9 @@ class Options(BaseModel):
     max_faces: int | None = Field(
         None, ge=1, description="Maximum number of faces per image; the largest are kept."
     )
-    label_set: str | None = Field(None, description="The label set to answer in; the model's own by default.")
+    label_set: str | None = Field(
+        None, description="Label set of the predictions; by default that of the model."
+    )
     taxonomy: str | None = Field(None, description="Alias of label_set.")
     labels: str | None = Field(None, description="Alias of label_set, after the option of the command.")
     min_confidence: float = Field(
@@ -149,7 +151,7 @@ class Recognized(BaseModel):
 
 
 class VideoRow(BaseModel):
-    """A frame of a video: one line of the answer."""
+    """A frame of a video: one line of the response."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -167,7 +169,7 @@ class VideoRow(BaseModel):
 
 
 class VideoEnd(BaseModel):
-    """The last line of the answer to a video."""
+    """The last line of the response to a video."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"done": True, "frames": 250, "error": None}]})
 
@@ -180,9 +182,13 @@ class Model(BaseModel):
     """The model, and the limits of the service."""
 
     name: str
-    version: str = Field(description="Of mien.")
-    class_names: list[str] = Field(description="The classes of the model's own label set, in index order.")
-    label_sets: dict[str, list[str]] = Field(description="The label sets that it answers in.")
+    version: str = Field(description="Version of mien.")
+    class_names: list[str] = Field(
+        description="The classes of the default label set of the model, in index order."
+    )
+    label_sets: dict[str, list[str]] = Field(
+        description="The classes of each label set that the model supports, by its name."
+    )
     labels: list[str] = Field(description="Alias of class_names.")
     taxonomies: dict[str, list[str]] = Field(description="Alias of label_sets.")
     card: dict[str, Any] = Field(description="The model card: training data, scores and limits.")

@@ -131,8 +131,8 @@ def _find(name: str, classes: Sequence[str]) -> int | None:
 def known_classes(start: str | Path | bytes, classes: Sequence[str]) -> int:
     """Return how many classes of a new head are known to the model that the training starts from."""
     card = card_of_start(start)
-    answers = card.answers if card else ()
-    return sum(any(_find(name, answer.labels) is not None for answer in answers) for name in classes)
+    heads = card.all_heads if card else ()
+    return sum(any(_find(name, head.labels) is not None for head in heads) for name in classes)
 
 
 def start_from_keras(
@@ -155,10 +155,10 @@ def start_from_keras(
     for mine, given in zip(ours_trunk, theirs_trunk, strict=True):
         mine.assign(given)
     old = []
-    for answer in card.answers if card else ():
-        if answer.output in {layer.name for layer in theirs.layers}:
-            kernel, bias = theirs.get_layer(answer.output).get_weights()
-            old.append(OldHead(answer.labels, kernel, bias))
+    for head in card.all_heads if card else ():
+        if head.output in {layer.name for layer in theirs.layers}:
+            kernel, bias = theirs.get_layer(head.output).get_weights()
+            old.append(OldHead(head.labels, kernel, bias))
     for name, classes in heads.items():
         assign_head(network.get_layer(name), classes, old)
 

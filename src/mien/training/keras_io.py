@@ -109,7 +109,7 @@ class KerasClassifier:
         """The label sets of the network by name, the one it predicts in first; empty without a card."""
         return self.card.label_sets if self.card else {}
 
-    def answering_in(self, label_set: str) -> KerasClassifier:
+    def with_label_set(self, label_set: str) -> KerasClassifier:
         """Return the same network, predicting in another of its label sets.
 
         Raises:
@@ -117,25 +117,25 @@ class KerasClassifier:
         """
         if self.card is None:
             raise ModelError(f"The label set {label_set} needs a network with a model card.")
-        card = self.card.answering_in(label_set)
+        card = self.card.with_label_set(label_set)
         return replace(self, labels=card.labels, card=card)
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return probabilities float32 (n, classes) for gray crops uint8 (n, 48, 48)."""
         pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
-        answer = self.network.predict(pixels, batch_size=256, verbose=0)
-        if isinstance(answer, list):
-            answer = answer[HEADS.index(self.card.output) if self.card else 0]
-        answer = np.asarray(answer, np.float32)
-        return self.card.calibrated(answer) if self.card else answer
+        output = self.network.predict(pixels, batch_size=256, verbose=0)
+        if isinstance(output, list):
+            output = output[HEADS.index(self.card.output) if self.card else 0]
+        output = np.asarray(output, np.float32)
+        return self.card.calibrated(output) if self.card else output
 
     def all_probabilities(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """Return the probabilities in every label set of the network, by its name; empty without a card."""
         if self.card is None:
             return {}
-        answer = self.network.predict(crops[..., np.newaxis], batch_size=1024, verbose=0)
-        given = answer if isinstance(answer, list) else [answer]
-        cards = (self.card.answering_in(name) for name in self.card.label_sets)
+        output = self.network.predict(crops[..., np.newaxis], batch_size=1024, verbose=0)
+        given = output if isinstance(output, list) else [output]
+        cards = (self.card.with_label_set(name) for name in self.card.label_sets)
         return {
             card.label_set: card.calibrated(np.asarray(given[HEADS.index(card.output)], np.float32))
             for card in cards

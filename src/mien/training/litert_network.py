@@ -169,16 +169,16 @@ class LiteRtNetwork:
             return self._outputs
         found: dict[str, Any] = {}
         taken: set[int] = set()
-        for answer in sorted(self.card.answers, key=lambda one: one.output):
+        for head in sorted(self.card.all_heads, key=lambda one: one.output):
             fitting = [
                 entry
                 for entry in self._outputs.values()
-                if _shape(entry)[-1] == len(answer.labels) and entry["index"] not in taken
+                if _shape(entry)[-1] == len(head.labels) and entry["index"] not in taken
             ]
-            exact = [entry for entry in fitting if _is_named(entry["name"], answer.output)]
+            exact = [entry for entry in fitting if _is_named(entry["name"], head.output)]
             if fitting:
-                found[answer.output] = (exact or fitting)[0]
-                taken.add(found[answer.output]["index"])
+                found[head.output] = (exact or fitting)[0]
+                taken.add(found[head.output]["index"])
         return found
 
     def _first_operators(self) -> set[str]:

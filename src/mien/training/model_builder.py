@@ -148,7 +148,7 @@ def open_teacher(path: Path, precision: Precision) -> tuple[KerasClassifier, str
     digest = hashlib.sha256()
     for part in weights:
         digest.update(np.ascontiguousarray(part).tobytes())
-    digest.update(repr((precision, card.answers, card.temperature)).encode())
+    digest.update(repr((precision, card.all_heads, card.temperature)).encode())
     return teacher, digest.hexdigest()
 
 

@@ -67,7 +67,7 @@ def assign_onnx(
         )
     card = card_of_start(data) if classes else None
     old = (
-        [OldHead(answer.labels, *heads[answer.output]) for answer in card.answers if answer.output in heads]
+        [OldHead(head.labels, *heads[head.output]) for head in card.all_heads if head.output in heads]
         if card
         else []
     )

@@ -157,7 +157,7 @@ class SavedModelNetwork:
         keys = sorted(self._function.structured_outputs, key=_natural)
         if self.card is None:
             return {key: key for key in keys}
-        names = sorted(answer.output for answer in self.card.answers)
+        names = sorted(head.output for head in self.card.all_heads)
         return (
             {name: name for name in names}
             if set(names) <= set(keys)

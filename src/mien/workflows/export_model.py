@@ -256,8 +256,8 @@ def _require_probabilities(loaded: LoadedModel) -> None:
         loaded.classifier.all_probabilities(crops)  # checks every head
         return
     pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
-    answer = loaded.network.predict(pixels, verbose=0)
-    for given in answer if isinstance(answer, list) else [answer]:  # raw, without the card's temperature
+    output = loaded.network.predict(pixels, verbose=0)
+    for given in output if isinstance(output, list) else [output]:  # raw, without the card's temperature
         check_probabilities(given, len(crops), given.shape[-1])
 
 

@@ -223,7 +223,7 @@ def _original(job: Job) -> NDArray[np.float32]:
         return raw
     from mien.training.networks import HEADS
 
-    answer: Any = job.loaded.network.predict(job.pixels, verbose=0)
-    if isinstance(answer, list):
-        answer = answer[HEADS.index(job.card.output) if job.card.output in HEADS else 0]
-    return np.asarray(answer, np.float32)
+    output: Any = job.loaded.network.predict(job.pixels, verbose=0)
+    if isinstance(output, list):
+        output = output[HEADS.index(job.card.output) if job.card.output in HEADS else 0]
+    return np.asarray(output, np.float32)

@@ -36,7 +36,7 @@ def finish_run(run: Run, dataset: Dataset, reporter: Reporter) -> Evaluation:
     best = load_best(run.folder)
     assert best.card is not None  # noqa: S101 - every network that is trained here has one
     for label_set in reversed(best.card.label_sets):  # the main label set last, so that it comes first
-        best, evaluation = _calibrate(best.answering_in(label_set), dataset, run.folder.name, reporter)
+        best, evaluation = _calibrate(best.with_label_set(label_set), dataset, run.folder.name, reporter)
     _write_models(run, best, dataset, reporter)
     plot_curves(run.history, run.folder / "curves.png", select=run.recipe.select)
     plot_confusion(
@@ -113,7 +113,7 @@ def _calibrate(
 ) -> tuple[KerasClassifier, Evaluation]:
     """Return the classifier with a temperature and scores from PublicTest in its card, and these scores."""
     from mien.data.ferplus import as_ferplus
-    from mien.evaluation.cross_validation import judge_temperature
+    from mien.evaluation.cross_validation import cross_validate_temperature
     from mien.evaluation.scoring import evaluate
 
     assert classifier.card is not None  # noqa: S101 - every network that is trained here has one
@@ -133,7 +133,7 @@ def _calibrate(
             )
 
     raw = score(classifier)
-    fit = judge_temperature(raw.probabilities, raw.true, raw.groups)
+    fit = cross_validate_temperature(raw.probabilities, raw.true, raw.groups)
     _report_temperature(fit, card.label_set, reporter)
     card = replace(card, temperature=fit.temperature)
     calibrated = score(replace(classifier, card=card))

@@ -245,7 +245,7 @@ def _open_object(model: Any, options: ModelOptions, names: list[str] | None) -> 
 
 def _from_classifier(classifier: Classifier, name: str, path: Path, label_set: str | None) -> LoadedModel:
     if label_set and knows_label_set(classifier.card, label_set):
-        classifier = classifier.answering_in(label_set)
+        classifier = classifier.with_label_set(label_set)
     return LoadedModel(
         name, path, classifier.labels, classifier.probabilities, classifier.card, classifier=classifier
     )

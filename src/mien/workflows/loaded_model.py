@@ -54,7 +54,7 @@ def knows_label_set(card: ModelCard | None, label_set: str | None) -> bool:
 def from_keras(network: KerasClassifier, name: str, path: Path, label_set: str | None) -> LoadedModel:
     """Wrap a Keras network, predicting in a label set if it supports it."""
     if label_set and knows_label_set(network.card, label_set):
-        network = network.answering_in(label_set)
+        network = network.with_label_set(label_set)
     return LoadedModel(
         name, path, network.labels, _checked(network), network.card, network=network.network,
         note=network.assumed.note(name),

@@ -22,7 +22,7 @@ from mien.data.dataset import PUBLIC_TEST, TRAINING
 from mien.data.ferplus import as_ferplus, vote_distribution
 from mien.data.image_sample import sample_images
 from mien.evaluation.calibration import apply_temperature
-from mien.evaluation.cross_validation import judge_temperature
+from mien.evaluation.cross_validation import cross_validate_temperature
 from mien.evaluation.metrics import log_loss
 from mien.evaluation.scoring import evaluate
 from mien.files import write_bytes
@@ -106,10 +106,10 @@ def finish_release(
         faces: as for `write_release`.
     """
     votes = dataset.subset(TRAINING).votes
-    if [head.label_set for head in card.answers] == [FER2013.name, FERPLUS.name] and votes is not None:
+    if [head.label_set for head in card.all_heads] == [FER2013.name, FERPLUS.name] and votes is not None:
         shares = vote_distribution(votes).sum(axis=0)
         write_bytes(path, add_fused_answer(path.read_bytes(), shares / shares.sum()))
-        own, *others = card.answers
+        own, *others = card.all_heads
         fused = Head(FUSED, FER2013.classes, FUSED_OUTPUT)
         card = replace(card, **vars(fused), heads=(own, *others))
     put_card(path, card)
@@ -120,9 +120,9 @@ def finish_release(
         if label_set == FUSED:
             temperature, row["temperature_at_bound"] = _fit_over(path, raw, faces)
         else:
-            fit = judge_temperature(raw.probabilities, raw.true, raw.groups)
+            fit = cross_validate_temperature(raw.probabilities, raw.true, raw.groups)
             temperature, row["temperature_at_bound"] = fit.temperature, fit.at_bound
-        card = replace(card.answering_in(label_set), temperature=temperature)
+        card = replace(card.with_label_set(label_set), temperature=temperature)
     put_card(path, card)
     put_card(path, with_scores(path, dataset, {PUBLIC_TEST: FITTED}))
 
@@ -131,7 +131,7 @@ def _fit_over(path: Path, public: Evaluation, faces: Dataset | None) -> tuple[fl
     """Fit the temperature to the mean log loss over PublicTest and each other source; also return if at a bound."""
     parts = [(public.probabilities, public.true)]
     if faces is not None and faces.sources is not None:
-        given = Classifier(path).answering_in(FUSED).probabilities(faces.images)
+        given = Classifier(path).with_label_set(FUSED).probabilities(faces.images)
         for source in sorted(set(faces.sources.tolist())):
             here = faces.sources == source
             parts.append((given[here].astype(np.float64), faces.labels[here]))
@@ -158,7 +158,7 @@ def with_scores(path: Path, dataset: Dataset, splits: dict[str, str]) -> ModelCa
     """
     card = Classifier(path).card
     for label_set in reversed(list(card.label_sets)):
-        card = card.answering_in(label_set)
+        card = card.with_label_set(label_set)
         scores = dict(card.scores)
         for split, title in splits.items():
             found = _evaluated(path, dataset, label_set, split)
@@ -183,7 +183,7 @@ def _both_files(
 
 
 def _evaluated(path: Path, dataset: Dataset, label_set: str, split: str = PUBLIC_TEST) -> Evaluation:
-    answer = Classifier(path).answering_in(label_set)
+    classifier = Classifier(path).with_label_set(label_set)
     votes = label_set == FERPLUS.name and dataset.label_set != FERPLUS
     images = as_ferplus(dataset) if votes else dataset
-    return evaluate(answer.probabilities, images, class_names=answer.labels, split=split)
+    return evaluate(classifier.probabilities, images, class_names=classifier.labels, split=split)
