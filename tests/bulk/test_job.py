@@ -330,8 +330,9 @@ def test_the_output_folder_of_another_job_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"begun before\. Continue it with `resume=True`"):
         mien.batch(tmp_path / "in", tmp_path / "out")
     for source, settings, expected in (
-        ("other", {}, "its sources are others"),
+        ("other", {}, "it has other sources"),
         ("in", {"flat": True}, "its flat is False, not True"),
+        ("in", {"min_detection_confidence": 0.5}, "its min_detection_confidence is 0.0, not 0.5"),
         ("in", {"model": "tiny"}, "it uses another model"),
     ):
         with pytest.raises(DataError, match=expected):

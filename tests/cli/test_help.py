@@ -159,7 +159,7 @@ def test_help_fits_a_terminal_of_80_columns(tmp_path: Path) -> None:
 def test_ranges_and_defaults_follow_the_help_of_an_option() -> None:
     text = " ".join(help_of("batch").replace("\u2502", " ").split())
     assert "--min-confidence X Label a face 'uncertain' if no expression has at least this" in text
-    assert "probability. [0 to 1] [default: 0]" in text
+    assert "probabilities are kept. [0 to 1] [default: 0]" in text
     assert "join later. [0 or more] [default: 0]" in text
     assert "[default: on]" in text
     assert "--flip-tta/--no-flip-tta" in text

@@ -158,6 +158,8 @@ def test_control_characters_in_names_are_escaped(folder: Path, tmp_path: Path) -
 def test_max_faces_limits_the_number_of_faces(folder: Path) -> None:
     done = mien("predict", folder / "deep" / "two.png", "--json", "--max-faces", "1")
     assert len(json.loads(done.stdout)["images"][0]["faces"]) == 1
+    done = mien("predict", folder / "deep" / "two.png", "--json", "--min-detection-confidence", "1")
+    assert json.loads(done.stdout)["images"][0]["faces"] == []
 
 
 @pytest.mark.slow

@@ -261,6 +261,24 @@ def test_below_min_confidence_a_face_is_uncertain_and_keeps_its_probabilities() 
     assert sure.with_min_confidence(0.9) == expression
 
 
+class Unsure:
+    """A detector with a small certain face and a large doubtful one."""
+
+    def detect(self, _: np.ndarray) -> list[Detection]:
+        return [Detection(Box(0, 0, 20, 20), 0.8), Detection(Box(30, 0, 50, 50), 0.4)]
+
+
+@pytest.mark.parametrize(("least", "widths"), [(0, [50, 20]), (0.4, [50, 20]), (0.6, [20]), (1, [])])
+def test_faces_below_min_detection_confidence_are_left_out(least: float, widths: list[int]) -> None:
+    recognizer = Recognizer(Brightness(), detector=Unsure(), min_detection_confidence=least)
+    assert [face.box.width for face in recognizer(image(1, 9))] == widths
+    recognizer.max_faces = 1  # of those that are left
+    assert [face.box.width for face in recognizer(image(1, 9))] == widths[:1]
+    assert ("min_detection_confidence" in repr(recognizer)) == (least > 0)
+    with pytest.raises(DataError, match="min_detection_confidence"):
+        Recognizer(Brightness(), detector=Unsure(), min_detection_confidence=2)
+
+
 def test_min_confidence_is_applied_after_smoothing() -> None:
     recognizer = Recognizer(Brightness(), detector=Corners(), min_confidence=0.7)
     frames = [Frame(i, i / 10, image(1, tone)) for i, tone in enumerate([240] + [150] * 11)]

@@ -123,7 +123,7 @@ def test_exceeding_the_deadline_gives_504_and_frees_the_place_in_the_queue() -> 
     with gated(deadline=0.3) as (service, gate, _):
         began = time.monotonic()
         reply = service.send_raw(portrait())
-        assert (reply.status, reply.json["expected"]) == (504, "an answer within 0.3 seconds")
+        assert (reply.status, reply.json["expected"]) == (504, "a response within 0.3 seconds")
         assert 0.25 < time.monotonic() - began < 5
         assert service.metric("mien_queue") == 0
         gate.opened.set()

@@ -105,6 +105,7 @@ def test_a_host_of_another_machine_is_reported(capsys: pytest.CaptureFixture[str
 
 def test_an_invalid_model_is_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "there is no such file" in refused(capsys, "--model", str(tmp_path / "no.onnx"), "--port", "0")
+    assert "expected one of its label sets" in refused(capsys, "--label-set", "rafdb", "--port", "0")
     (tmp_path / "text.onnx").write_text("hello")
     for workers in ("1", "2"):
         said = refused(capsys, "--model", str(tmp_path / "text.onnx"), "--port", "0", "--workers", workers)
@@ -129,8 +130,9 @@ def test_an_invalid_setting_is_reported(
     for option in ("--api-key", "--allow-host"):
         assert f"{option}: expected a value, got an empty one." in refused(capsys, option, "")
     assert "Expected a host name such as" in refused(capsys, "--allow-host", "a/b")
-    assert "Expected threads to be a whole number, from 0 to 256, got 100000000." in refused(
-        capsys, "--threads", "100000000"
+    assert (
+        "Expected --threads (or MIEN_THREADS) as a whole number from 0 to 256, got '100000000'."
+        in refused(capsys, "--threads", "100000000")
     )
 
 

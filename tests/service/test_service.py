@@ -234,6 +234,18 @@ def test_a_custom_model_is_served_without_revealing_its_path(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+def test_the_default_label_set_of_the_service_can_be_chosen() -> None:
+    with running(Settings(threads=1, model="tiny", label_set="ferplus")) as service:
+        told = service.get("/v1/model").json
+        assert next(iter(told["label_sets"])) == "ferplus"
+        assert told["class_names"] == list(mien.FERPLUS.classes)
+        (face,) = service.send_raw(portrait()).json["images"][0]["faces"]
+        assert set(face["probabilities"]) == set(mien.FERPLUS.classes)
+        (other,) = service.send_raw(portrait(), "label_set=fer2013").json["images"][0]["faces"]
+        assert set(other["probabilities"]) == set(mien.FER2013.classes)
+
+
+@pytest.mark.slow
 def test_nan_and_infinity_in_the_model_card_become_null(tmp_path: Path) -> None:
     scores = {"PublicTest": {"accuracy": 0.5, "loss": 1.5, "accuracy_interval": [0.1, 2.5]}}
     path = make_onnx(tmp_path / "model.onnx", replace(CARD, scores=scores))

@@ -19,7 +19,16 @@ Engine = Literal["local", "ray"]
 _DECODING = 0.8
 """Fraction of `timeout` after which a video decoder is killed, so that its worker survives."""
 
-_OF_THE_ROWS = ("label_set", "flip_tta", "max_faces", "min_confidence", "fps", "flat", "column")
+_OF_THE_ROWS = (
+    "label_set",
+    "flip_tta",
+    "max_faces",
+    "min_confidence",
+    "min_detection_confidence",
+    "fps",
+    "flat",
+    "column",
+)
 """Options that affect the content of the rows; a resumed job must use the same values."""
 
 
@@ -33,6 +42,7 @@ class BatchOptions:
         flip_tta: average the prediction of each face with that of its mirror image.
         max_faces: maximum number of faces per image; the largest are kept.
         min_confidence: probability in [0, 1] below which a face is labeled "uncertain".
+        min_detection_confidence: detection confidence in [0, 1] below which a face is left out.
         fps: frames processed per second of video.
         flat: write one row per face instead of one per input.
         column: table column that holds URIs or image bytes; detected by default.
@@ -55,6 +65,7 @@ class BatchOptions:
     flip_tta: bool = True
     max_faces: int | None = None
     min_confidence: float = 0.0
+    min_detection_confidence: float = 0.0
     fps: float = 1.0
     flat: bool = False
     column: str | None = None
@@ -84,6 +95,10 @@ class BatchOptions:
             ),
             "min_confidence": (
                 _real(self.min_confidence) and 0 <= self.min_confidence <= 1,
+                "a number from 0 to 1",
+            ),
+            "min_detection_confidence": (
+                _real(self.min_detection_confidence) and 0 <= self.min_detection_confidence <= 1,
                 "a number from 0 to 1",
             ),
             "fps": (_real(self.fps) and 0 < self.fps <= 1000, "frames per second above 0 and up to 1000"),
@@ -142,6 +157,7 @@ def model_spec(options: BatchOptions) -> tuple[ModelSpec, tuple[str, ...]]:
         flip_tta=options.flip_tta,
         max_faces=options.max_faces,
         min_confidence=options.min_confidence,
+        min_detection_confidence=options.min_detection_confidence,
         fps=options.fps,
         version=__version__,
         frame_seconds=_DECODING * options.timeout,

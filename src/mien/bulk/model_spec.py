@@ -27,6 +27,7 @@ class ModelSpec:
         fps: frames processed per second of video.
         version: version of mien.
         frame_seconds: maximum seconds between two processed frames of a video; after that, its decoder is killed.
+        min_detection_confidence: detection confidence below which a face is left out.
         processes: number of workers that share the memory of one machine; 0 for one per core.
     """
 
@@ -40,4 +41,5 @@ class ModelSpec:
     fps: float
     version: str
     frame_seconds: float = 240.0
+    min_detection_confidence: float = 0.0
     processes: int = 0

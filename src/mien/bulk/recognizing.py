@@ -74,6 +74,7 @@ def open_recognizer(spec: ModelSpec) -> tuple[Recognizer, TimedDetector]:
         "flip_tta": spec.flip_tta,
         "max_faces": spec.max_faces,
         "min_confidence": spec.min_confidence,
+        "min_detection_confidence": spec.min_detection_confidence,
         "threads": 1,
     }
     if spec.data is None:

@@ -11,7 +11,13 @@ from mien.cli.completion import choices, complete_models
 from mien.cli.console import Stopped, err, out, print_json
 from mien.cli.help_text import examples
 from mien.cli.prediction_output import shown
-from mien.cli.shared_options import BUNDLED_HELP, FLIP_TTA_HELP, PredictionLabelsOption
+from mien.cli.shared_options import (
+    BUNDLED_HELP,
+    FLIP_TTA_HELP,
+    MIN_CONFIDENCE_HELP,
+    MIN_DETECTION_CONFIDENCE_HELP,
+    PredictionLabelsOption,
+)
 from mien.errors import DataError
 
 if TYPE_CHECKING:
@@ -108,7 +114,16 @@ def batch(
             metavar="X",
             min=0,
             max=1,
-            help="Label a face 'uncertain' if no expression has at least this probability.",
+            help=MIN_CONFIDENCE_HELP,
+        ),
+    ] = 0.0,
+    min_detection_confidence: Annotated[
+        float,
+        typer.Option(
+            metavar="X",
+            min=0,
+            max=1,
+            help=MIN_DETECTION_CONFIDENCE_HELP,
         ),
     ] = 0.0,
     fps: Annotated[float, typer.Option(metavar="X", help="Frames to process per second of video.")] = 1.0,
@@ -182,6 +197,7 @@ def batch(
                 flip_tta=flip_tta,
                 max_faces=max_faces,
                 min_confidence=min_confidence,
+                min_detection_confidence=min_detection_confidence,
                 fps=fps,
                 flat=flat,
                 column=column,

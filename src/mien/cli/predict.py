@@ -51,6 +51,7 @@ def predict(
     excel_safe: its.ExcelSafeOption = False,
     max_faces: its.MaxFacesOption = None,
     min_confidence: its.MinConfidenceOption = 0.0,
+    min_detection_confidence: its.MinDetectionConfidenceOption = 0.0,
     flip_tta: its.FlipTtaOption = True,
     threads: its.ThreadsOption = 0,
     every: its.EveryOption = 1,
@@ -84,7 +85,12 @@ def predict(
         logits,
         parse_input_shape(input_shape),
     )
-    limits = {"max_faces": max_faces, "threads": threads, "min_confidence": min_confidence}
+    limits = {
+        "max_faces": max_faces,
+        "threads": threads,
+        "min_confidence": min_confidence,
+        "min_detection_confidence": min_detection_confidence,
+    }
     recognizer = open_recognizer(model, opening, flip_tta=flip_tta, **limits)
     videos = [one for one in sources if one.kind != "image"]
     images = [one for one in sources if one.kind == "image"]

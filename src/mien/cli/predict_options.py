@@ -9,7 +9,13 @@ import typer
 
 from mien.cli.completion import complete_models
 from mien.cli.help_text import examples
-from mien.cli.shared_options import BUNDLED_HELP, FLIP_TTA_HELP, MOST_THREADS
+from mien.cli.shared_options import (
+    BUNDLED_HELP,
+    FLIP_TTA_HELP,
+    MIN_CONFIDENCE_HELP,
+    MIN_DETECTION_CONFIDENCE_HELP,
+    MOST_THREADS,
+)
 
 EXAMPLES = examples(
     "mien predict photo.jpg",
@@ -98,8 +104,17 @@ MinConfidenceOption = Annotated[
         min=0,
         max=1,
         metavar="X",
-        help="Label a face 'uncertain' if no expression has at least this probability; its score and probabilities are "
-        "kept.",
+        help=MIN_CONFIDENCE_HELP,
+        rich_help_panel=_FACES,
+    ),
+]
+MinDetectionConfidenceOption = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        metavar="X",
+        help=MIN_DETECTION_CONFIDENCE_HELP,
         rich_help_panel=_FACES,
     ),
 ]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import mien.cli.serve_options as its
-from mien.cli.completion import complete_models
+from mien.cli.completion import choices, complete_models
 from mien.cli.console import err
 from mien.cli.help_text import examples
 from mien.cli.option_names import with_options
@@ -57,6 +57,17 @@ def serve(
             show_default="the bundled model default",
         ),
     ] = "default",
+    label_set: Annotated[
+        str | None,
+        its.text(
+            "label-set",
+            "Label set of the predictions, if a request chooses no other. The bundled models support fused, fer2013 and "
+            "ferplus.",
+            value="NAME",
+            autocompletion=choices("fused", "fer2013", "ferplus"),
+            show_default="the main label set of the model",
+        ),
+    ] = None,
     model_class_names: Annotated[
         str | None,
         its.text(

@@ -19,6 +19,11 @@ BUNDLED_HELP = "a bundled model (default, tiny, small, large, ferplus, large-fer
 MOST_THREADS = 256
 """`mien.recognition.values.MOST_THREADS`, whose module loads NumPy; a test compares them."""
 
+MIN_CONFIDENCE_HELP = "Label a face 'uncertain' if no expression has at least this probability. Its score and probabilities are kept."
+MIN_DETECTION_CONFIDENCE_HELP = (
+    "Leave out faces whose detection confidence is lower; the detector returns faces from 0.3 on."
+)
+
 FLIP_TTA_HELP = (
     "Average the probabilities of each face and its mirror image: more accurate, but classification takes twice "
     "the time."

@@ -62,6 +62,8 @@ class Recognizer:
         max_faces: maximum number of faces per image; the largest are kept. All faces by default.
         min_confidence: if the highest probability of a face is below this value, in [0, 1], its label is `"uncertain"`.
             Its score and probabilities do not change, and `face.expression.best` is the most probable expression.
+        min_detection_confidence: faces whose detection confidence is below this value, in [0, 1], are left out. The
+            built-in detector returns faces from 0.3 on.
         threads: number of CPU threads per call, 0 to 256; 0 lets ONNX Runtime choose.
         flip_tta: whether to average the probabilities of each face and its mirror image (test-time augmentation), which
             is more accurate but takes twice the time of the classifier. A classifier object has its own setting.
@@ -88,6 +90,7 @@ class Recognizer:
         detector: FaceDetector | None = None,
         max_faces: int | None = None,
         min_confidence: float = 0.0,
+        min_detection_confidence: float = 0.0,
         threads: int = 0,
         flip_tta: bool = True,
         class_names: Sequence[str] | None = None,
@@ -110,6 +113,7 @@ class Recognizer:
         require_detector(self.detector)
         self.max_faces = max_faces
         self.min_confidence = unit_float(min_confidence, "min_confidence")
+        self.min_detection_confidence = unit_float(min_detection_confidence, "min_detection_confidence")
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name} {value}" for name, value in self._settings().items())
@@ -122,7 +126,10 @@ class Recognizer:
     def _settings(self) -> dict[str, str]:
         faces = "all" if self.max_faces is None else f"{self.max_faces}"
         detector, least = type(self.detector).__name__, f"{self.min_confidence:g}"
-        return {"detector": detector, "max_faces": faces, "min_confidence": least}
+        shown = {"detector": detector, "max_faces": faces, "min_confidence": least}
+        if self.min_detection_confidence:
+            shown["min_detection_confidence"] = f"{self.min_detection_confidence:g}"
+        return shown
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -247,6 +254,7 @@ class Recognizer:
         height, width = image.shape[:2]
         name = type(self.detector).__name__
         found = validate_detections(self.detector.detect(image), name, (width, height))
+        found = [face for face in found if face.confidence >= self.min_detection_confidence]
         return sorted(found, key=lambda face: face.box.area, reverse=True)[: self.max_faces]
 
     def _probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:

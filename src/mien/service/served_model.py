@@ -21,11 +21,11 @@ def open_model(settings: Settings) -> tuple[Classifier, str]:
     """Load the model of the service, on one processor thread, and return it with a note on its assumed pixel range.
 
     Raises:
-        ModelError: the model is missing, has neither a model card nor a description in the settings, or can contain
-            code and is not trusted.
+        ModelError: the model is missing, does not support the label set, has neither a model card nor a description in
+            the settings, or can contain code and is not trusted.
     """
     options = ModelOptions(
-        None,
+        settings.label_set,
         settings.model_class_names,
         settings.pixel_scale,
         settings.pixel_range,

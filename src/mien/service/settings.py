@@ -57,6 +57,7 @@ class Settings:
 
     Args:
         model: name of a bundled model, path of a model file, or a run folder.
+        label_set: label set of the predictions, if a request chooses no other; by default the main one of the model.
         model_class_names: class names of the model in index order, for a file without a model card.
         pixel_scale: factor by which pixel values 0 to 255 are multiplied, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, instead of a scale.
@@ -95,6 +96,7 @@ class Settings:
     """
 
     model: str = DEFAULT
+    label_set: str | None = None
     model_class_names: str | tuple[str, ...] | None = None
     pixel_scale: float | None = None
     pixel_range: tuple[float, float] | None = None
@@ -127,6 +129,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model.strip():
             raise self._wrong("model", "the name of a bundled model, a model file or a run folder")
+        if self.label_set is not None and not isinstance(self.label_set, str):
+            raise self._wrong("label_set", "the name of a label set of the model")
         for name in ("flip_tta", "trust_model"):
             if not isinstance(getattr(self, name), bool):
                 raise self._wrong(name, "True or False")
