@@ -17,7 +17,7 @@ from mien import former_modules
 if TYPE_CHECKING:
     from mien.bulk.job import batch
     from mien.card import ModelCard
-    from mien.data import Dataset, load
+    from mien.data import Dataset
     from mien.errors import DataError, MienError, MissingExtra, ModelError
     from mien.labels import FER2013, FERPLUS, LabelSet, Taxonomy
     from mien.recognition.classifier import Classifier
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mien.workflows.export_model import export
     from mien.workflows.find_learning_rate import find_learning_rate
     from mien.workflows.list_runs import list_runs
+    from mien.workflows.load_dataset import load
     from mien.workflows.model_hub import pull, push
     from mien.workflows.run import Run
     from mien.workflows.train_model import train
@@ -95,7 +96,7 @@ _HOMES = {
     "export": "workflows.export_model",
     "find_learning_rate": "workflows.find_learning_rate",
     "list_runs": "workflows.list_runs",
-    "load": "data",
+    "load": "workflows.load_dataset",
     "load_keras": "training.keras_start",
     "pull": "workflows.model_hub",
     "push": "workflows.model_hub",

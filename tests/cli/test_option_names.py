@@ -12,10 +12,11 @@ from typer.main import get_command
 
 import mien
 from mien.class_names import HOW_TO_ORDER
-from mien.cli import app, run
+from mien.cli import app, run, shared_options
 from mien.cli.option_names import with_options
 from mien.data.classes import choose_classes
 from mien.errors import DataError
+from mien.recognition import values
 
 SOURCE = Path(mien.__file__).parent
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
@@ -122,3 +123,7 @@ def test_a_note_about_a_misspelled_class_names_the_parameter_to_merge_it() -> No
     assert len(notes) == 1
     assert "`merge=CLASS=suprised face`" in notes[0]
     assert "--merge 'CLASS=suprised face'" in with_options(notes[0])
+
+
+def test_the_maximum_number_of_threads_in_the_help_is_that_of_the_library() -> None:
+    assert shared_options.MOST_THREADS == values.MOST_THREADS

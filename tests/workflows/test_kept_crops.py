@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from mien.workflows.crop_faces import crop_names, save_crops
 from mien.workflows.load_data import load_data
 from mien.workflows.options import DataOptions
 from mien.workflows.reporter import SilentReporter
+from tests.builders.portraits import PORTRAIT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -161,3 +163,26 @@ def test_a_folder_for_crops_that_cannot_be_made_is_reported(tmp_path: Path) -> N
     (tmp_path / "on").write_text("a file where a folder is needed")
     with pytest.raises(DataError, match="on"):
         save_crops(dataset, tmp_path)
+
+
+def test_load_detects_faces_and_keeps_their_crops(tmp_path: Path) -> None:
+    for name in ("happy/a.jpg", "sad/b.jpg"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True)
+        shutil.copy(PORTRAIT, tmp_path / "photos" / name)
+    cv2.imwrite(str(tmp_path / "photos" / "sad" / "empty.png"), np.full((60, 60, 3), 128, np.uint8))
+    dataset = mien.load(tmp_path / "photos", detect=True, keep_crops=tmp_path / "crops")
+    whole = mien.load(tmp_path / "photos")
+    assert (len(dataset), len(whole)) == (2, 3)
+    assert dataset.left_out
+    assert not np.array_equal(dataset.images[0], whole.images[0])
+    again = mien.load(tmp_path / "crops")
+    np.testing.assert_array_equal(again.images, dataset.images)
+    np.testing.assert_array_equal(again.labels, dataset.labels)
+    with pytest.raises(DataError, match="crops: expected a new or empty folder"):
+        mien.load(tmp_path / "photos", detect=True, keep_crops=tmp_path / "crops")
+    with pytest.raises(DataError, match="Expected `detect` with `keep_crops`"):
+        mien.load(tmp_path / "photos", keep_crops=tmp_path / "more")
+    with pytest.raises(DataError, match="Expected `detect` or `crop`, got both"):
+        mien.load(tmp_path / "photos", detect=True, crop=crop)
+    with pytest.raises(DataError, match="to which `detect` does not apply"):
+        mien.load("synthetic:21", detect=True)

@@ -19,7 +19,10 @@ BUNDLED_HELP = "a bundled model (default, tiny, small, large, ferplus, large-fer
 MOST_THREADS = 256
 """`mien.recognition.values.MOST_THREADS`, whose module loads NumPy; a test compares them."""
 
-MIN_CONFIDENCE_HELP = "Label a face 'uncertain' if no expression has at least this probability. Its score and probabilities are kept."
+MIN_CONFIDENCE_HELP = (
+    "Label a face 'uncertain' if no expression has at least this probability. Its score and probabilities "
+    "are kept."
+)
 MIN_DETECTION_CONFIDENCE_HELP = (
     "Leave out faces whose detection confidence is lower; the detector returns faces from 0.3 on."
 )

@@ -58,32 +58,16 @@ def load(
     """Load a data set in any supported form.
 
     Args:
-        path: a FER2013 table, an archive of one, or a folder that contains one; a folder of images in folders named by
-            class; another table (any class names, one column per pixel, other image sizes, or image paths); a list of
-            file names and labels without a header, such as RAF-DB's; the image folder of JAFFE; Parquet files of
-            images; an `.npz` file; a zip or tar archive of one of these; a folder of sheets (see
-            `mien.data.image_sheets`); or `synthetic`, `synthetic:N` or `synthetic:N:SEED` for N drawn faces. Also a
-            data frame, a dict of arrays, or a tuple `(images, labels)` or `(images, labels, splits)`.
-        label_set: the label set: a name of `mien.labels.LABEL_SETS` or a `LabelSet`; by default the classes of the data,
-            or the known label set that has exactly these classes.
-        class_names: the meaning of class numbers in folder names or labels, because every data set has its own
-            order: `rafdb`, `affectnet7`, `affectnet8`, `ckplus`, `fer2013` or `ferplus`; the names in the
-            order of the numbers, starting at 0 or 1 as in the data; or `{number: name}`. The images of a number with
-            the name `"-"` are left out. If labels are words, or numbers whose names the data give (FER2013's column
-            `emotion`, `ClassLabel`, the array `class_names`), a list of some of these names chooses the classes to
-            use, in index order; images of other classes are left out. `{number: name}` gives the numbers other names.
-        merge: names that are merged into one class: `"happy=joy,laugh"` or `{"happy": ["joy", "laugh"]}`.
-        group: how to find the person or video that an image shows, so that its images stay in one split: `folder`
-            (the subfolder of the class folder), a regular expression with one capturing group that is searched in the
-            path of an image, or the name of a column.
-        shares: for data without splits: the shares of Training, PublicTest and PrivateTest, such as `"70,15,15"`. By
-            default all images are Training.
+        path: the data, as for `mien.load`.
+        label_set: the label set, as for `mien.load`.
+        class_names: the meaning of class numbers, or the classes to use, as for `mien.load`.
+        merge: names that are merged into one class, as for `mien.load`.
+        group: how to find the person or video that an image shows, as for `mien.load`.
+        shares: the shares of Training, PublicTest and PrivateTest for data without splits, as for `mien.load`.
         split_seed: random seed of this division.
         crop: a function from a photo to the crop of its face, see `mien.data.reading_options.Crop`; by default each
             image is used as a face.
-        votes: the FER+ votes for a table: `fer2013new.csv`, or the folder that contains `FER2013Train`; by default
-            they are searched next to the table. With the label set `fer2013`, votes given here are attached to the
-            images, for training on both.
+        votes: the FER+ votes, as for `mien.load`.
         cache: whether to cache the arrays of a table, see `mien.data.fer2013.cache`.
         progress: called with the amount read and the total: bytes of a table, images of a folder.
 
