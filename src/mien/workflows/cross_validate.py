@@ -114,6 +114,7 @@ def cross_validate(
     Raises:
         DataError: If the data cannot be read, or a class has fewer images than there are folds.
         ModelError: If an option does not exist, is invalid or does not apply.
+        MissingExtra: If Keras, its backend or a library of an option is not installed.
     """
     chosen = TrainOptions.of(recipe, out=out, **options)
     return run_cross_validation(data, chosen, folds, reporter or default_reporter())

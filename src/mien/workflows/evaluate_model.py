@@ -156,6 +156,7 @@ def evaluate(
     Raises:
         DataError: If the data cannot be read, have no such split, or share fewer than two classes with the model.
         ModelError: If the model cannot be opened, or does not return probabilities.
+        MissingExtra: If the library that runs the format of the model is not installed.
     """
     options = EvaluateOptions.of(
         split=split, out=out, flip_tta=flip_tta, force=force,

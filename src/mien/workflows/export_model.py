@@ -114,6 +114,7 @@ def export(
     Raises:
         ModelError: If the model cannot be opened or cannot be converted to that format.
         DataError: If there is a file of that name that mien did not write, and `force` is not set.
+        MissingExtra: If a library that opens or converts the model is not installed.
     """
     options = ExportOptions(
         format=format,

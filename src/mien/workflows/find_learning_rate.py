@@ -71,6 +71,7 @@ def find_learning_rate(
     Raises:
         DataError: If the data cannot be read or cannot be trained on, or the loss is NaN.
         ModelError: If an option does not exist, is invalid or does not apply.
+        MissingExtra: If Keras, its backend or a library of an option is not installed.
     """
     chosen = TrainOptions.of(recipe, out=out, **options)
     return run_learning_rate_search(data, chosen, reporter or default_reporter())

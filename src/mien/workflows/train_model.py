@@ -81,6 +81,7 @@ def train(
     Raises:
         DataError: If the data cannot be read or cannot be trained on.
         ModelError: If an option does not exist or is invalid, or the run folder holds another training.
+        MissingExtra: If Keras, its backend or a library of an option is not installed.
         KeyboardInterrupt: If Ctrl-C stopped it before an epoch was complete, or while a teacher was trained.
     """
     chosen = TrainOptions.of(recipe, out=out, **options)
