@@ -248,7 +248,7 @@ def test_the_demo_and_an_int8_export_print_the_same_on_terminals_and_in_files(pl
         told = []
         for arguments in (
             ["demo", "--data", "table.csv", "--epochs", "1", "--out", f"demo{i}"],
-            ["export", f"demo{i}/run", "--format", "int8", "--data", "table.csv"],
+            ["export", f"demo{i}/run-table", "--format", "int8", "--data", "table.csv"],
         ):
             done = run(*arguments, out=out, err=err, cwd=place)
             assert done.code == 0, done

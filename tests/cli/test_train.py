@@ -293,7 +293,7 @@ def test_a_plain_keras_h5_file_and_its_exports_have_equal_scores(table: Path, tm
         assert answer["confusion"] == expected["confusion"]
         assert answer["loss"] == pytest.approx(expected["loss"], abs=1e-4)
     is_one_sentence(
-        mien("evaluate", tmp_path / "m.onnx", "--data", table, *names), "leave --model-class-names"
+        mien("evaluate", tmp_path / "m.onnx", "--data", table, *names), "Leave out --model-class-names"
     )
     assert mien("export", tmp_path / "theirs.h5", *names).returncode == 0
     assert (
