@@ -161,7 +161,7 @@ def test_bundled_model_names_are_accepted_by_evaluate_and_model(table: Path) -> 
     assert len(json.loads(done.stdout)["labels"]) == 7
     is_one_sentence(
         mien("evaluate", "default", "--data", table, "--model-class-names", "a,b"),
-        "leave --model-class-names",
+        "Leave out --model-class-names",
     )
     is_one_sentence(mien("export", "default", "--format", "h5"), "cannot be turned back")
     card = json.loads(mien("model", "ferplus", "--json").stdout)["card"]
