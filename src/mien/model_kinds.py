@@ -22,7 +22,7 @@ _HDF5_PLACES = (0, 512, 1024, 2048)
 EXAMPLE_LABELS = ",".join(FER2013.classes)
 
 HAS_CARD = (
-    "this file has a model card with its class names and input. Leave out `model_class_names`, `pixel_scale`, "
+    "this model has a model card with its class names and input. Leave out `model_class_names`, `pixel_scale`, "
     "`pixel_range`, `logits` and `input_shape`."
 )
 """Error message, after the name of the file, for a description of a file that has a model card."""
