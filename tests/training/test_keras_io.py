@@ -121,7 +121,7 @@ def test_both_heads_are_exported_to_onnx_unchanged(tmp_path: Path, side: int) ->
         maps = other.activation_maps(crops()).mean(axis=(1, 2)) / other.card.temperature
         shares = np.exp(maps) / np.exp(maps).sum(axis=1, keepdims=True)
         np.testing.assert_allclose(shares, one.probabilities(crops()), atol=PARITY)
-    with pytest.raises(ModelError, match=r"expected a network with 1 answer of shape"):
+    with pytest.raises(ModelError, match=r"expected a network with 1 output of shape"):
         load_classifier(save_network(heavy.network, tmp_path / "one.keras", CARD))
 
 

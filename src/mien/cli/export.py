@@ -98,7 +98,10 @@ def export(
         ),
     ] = False,
 ) -> None:
-    """Export a model to another format, with its model card."""
+    """Export a model to another format, with its model card.
+
+    Copy an ONNX file of another program with --model-class-names to add a model card.
+    """
     from mien.cli.console_reporter import ConsoleReporter
     from mien.workflows.export_model import ExportOptions, run_export
     from mien.workflows.options import DataOptions, ModelOptions
