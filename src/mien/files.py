@@ -44,9 +44,8 @@ def url_in(path: str | PurePath) -> str | None:
     >>> url_in(Path("s3://faces/a.csv")), url_in("C:/faces/a.csv")
     ('s3://faces/a.csv', None)
     """
-    text = (
-        path.as_posix() if isinstance(path, PurePath) else str(path)
-    )  # on Windows, `Path` writes backslashes
+    # On Windows, the text of a Path has backslashes.
+    text = path.as_posix() if isinstance(path, PurePath) else str(path)
     found = _URL.match(text)
     if found is None or ("://" not in text and Path(found[1]).is_dir()):
         return None

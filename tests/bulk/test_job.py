@@ -371,7 +371,7 @@ def test_two_processes_cannot_work_on_the_same_job(tmp_path: Path) -> None:
         ({"engine": "spark"}, "engine as local or ray, got 'spark'"),
         ({"fps": 0}, "fps as frames per second above 0"),
         ({"max_attempts": 0}, "max_attempts as an integer"),
-        ({"address": "auto"}, "`address` needs `engine='ray'`"),
+        ({"address": "auto"}, "`address` needs `engine=ray`"),
         ({"workers": 1, "max_face": 2}, r"has no option 'max_face'\. Did you mean max_faces\?"),
         ({"zzz": 1}, "has no option 'zzz'. The options are model, label_set"),
         ({"model": 3}, "Expected model as a name or a path, got 3"),

@@ -114,7 +114,7 @@ class BatchOptions:
             if not good:
                 raise DataError(f"Expected {name} as {expected}, got {quoted(getattr(self, name))}.")
         if self.address is not None and self.engine != "ray":
-            raise DataError("`address` needs `engine='ray'`. Leave it out for the local engine.")
+            raise DataError("`address` needs `engine=ray`. Leave it out for the local engine.")
 
     @property
     def processes(self) -> int:

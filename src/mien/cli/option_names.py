@@ -21,11 +21,11 @@ _OPTIONS = {
 """Options whose names differ from those of their parameters."""
 
 _PARAMETERS = {
-    "augmentation_cache", "augmented_copies", "backend", "class_names", "data", "detect", "devices",
-    "distillation_weight", "flip_tta", "force", "format", "group", "host", "host_index", "hosts", "input_shape",
-    "joint", "keep_crops", "label_set", "learning_rate", "license", "logits", "merge", "mlflow", "model_class_names",
-    "out", "pixel_range", "pixel_scale", "port", "recipe", "resume", "split", "split_seed", "tensorboard",
-    "trust_model", "votes", "workers",
+    "address", "augmentation_cache", "augmented_copies", "backend", "class_names", "data", "detect", "devices",
+    "distillation_weight", "engine", "flip_tta", "force", "format", "group", "host", "host_index", "hosts",
+    "input_shape", "joint", "keep_crops", "label_set", "learning_rate", "license", "logits", "merge", "mlflow",
+    "model_class_names", "out", "pixel_range", "pixel_scale", "port", "recipe", "resume", "split", "split_seed",
+    "tensorboard", "trust_model", "votes", "workers",
 }  # fmt: skip
 """Parameters whose options have the same name."""
 

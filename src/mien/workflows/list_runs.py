@@ -33,8 +33,7 @@ def list_runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
     """
     if not Path(folder).is_dir():
         raise DataError(
-            f"{folder}: expected a folder of runs, found none. Train one with `mien.train(data)`, or with: mien train "
-            "--data PATH"
+            f"{folder}: expected a folder of runs, found none. Train one with: mien train --data PATH"
         )
     rows = []
     for recipe in sorted(Path(folder).rglob("recipe.json"), key=lambda path: path.stat().st_mtime):
