@@ -282,27 +282,15 @@ def _require(right: bool, name: str, value: Any) -> None:
 
 
 def _check_head(name: str, labels: tuple[str, ...], temperature: float) -> None:
-    if isinstance(labels, str) or not isinstance(labels, tuple | list):
-        raise ModelError.from_parts(
-            f"Model card {quoted(name)}", expected="a tuple of class names", received=quoted(labels)
-        )
-    if not all(isinstance(label, str) and label.strip() and label.isprintable() for label in labels):
-        raise ModelError.from_parts(
-            f"Model card {quoted(name)}",
-            expected="class names of printable characters",
-            received=quoted(list(labels)),
-        )
-    if len(labels) < 2 or len(set(labels)) != len(labels):
-        raise ModelError.from_parts(
-            f"Model card {quoted(name)}", expected="two or more unique class names", received=quoted(labels)
-        )
-    if (
-        isinstance(temperature, bool)
-        or not isinstance(temperature, int | float)
-        or not 1e-3 <= temperature <= 1e3
-    ):
-        raise ModelError.from_parts(
-            f"Model card {quoted(name)}",
-            expected="a temperature from 0.001 to 1000",
-            received=quoted(temperature),
-        )
+    def require(right: bool, expected: str, received: Any) -> None:
+        if not right:
+            raise ModelError.from_parts(
+                f"Model card {quoted(name)}", expected=expected, received=quoted(received)
+            )
+
+    require(isinstance(labels, tuple | list), "a tuple of class names", labels)
+    printable = all(isinstance(label, str) and label.strip() and label.isprintable() for label in labels)
+    require(printable, "class names of printable characters", list(labels))
+    require(1 < len(labels) == len(set(labels)), "two or more unique class names", labels)
+    number = isinstance(temperature, int | float) and not isinstance(temperature, bool)
+    require(number and 1e-3 <= temperature <= 1e3, "a temperature from 0.001 to 1000", temperature)

@@ -17,7 +17,7 @@ from mien.data.division import record_division
 from mien.labels import FER2013
 from mien.training.builtin_recipes import get_recipe
 from mien.training.run_config import RunConfig
-from mien.workflows import export_model, load_data
+from mien.workflows import export_model, load_dataset
 from mien.workflows.calibration_data import read_for_calibration
 from mien.workflows.load_model import open_model
 from mien.workflows.options import DataOptions
@@ -43,7 +43,7 @@ def crop(photo: Any) -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load_data, "make_cropper", lambda: crop)
+    monkeypatch.setattr(load_dataset, "make_cropper", lambda: crop)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import mien
 from mien.data.reading_options import NO_FACE
 from mien.errors import DataError
 from mien.images import read_image
-from mien.workflows import load_data as loading
+from mien.workflows import load_dataset
 from mien.workflows.crop_faces import crop_names, save_crops
 from mien.workflows.load_data import load_data
 from mien.workflows.options import DataOptions
@@ -50,7 +50,7 @@ def saved(folder: Path) -> dict[str, int]:
 
 def keep(data: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> mien.Dataset:
     """Load data with the stand-in detector, and keep the crops."""
-    monkeypatch.setattr(loading, "make_cropper", lambda: crop)
+    monkeypatch.setattr(load_dataset, "make_cropper", lambda: crop)
     return load_data(data, DataOptions(detect=True, keep_crops=folder), SilentReporter())
 
 
@@ -97,7 +97,7 @@ def test_crops_of_numbered_folders_are_named_for_their_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = write_photos(tmp_path / "photos", {"train/1/a.png": 50, "train/2/a.png": 60, "test/1/a.png": 70})
-    monkeypatch.setattr(loading, "make_cropper", lambda: crop)
+    monkeypatch.setattr(load_dataset, "make_cropper", lambda: crop)
     options = DataOptions(class_names="1=calm,2=wild", detect=True, keep_crops=tmp_path / "crops")
     dataset = load_data(root, options, SilentReporter())
     assert saved(tmp_path / "crops") == {
@@ -135,7 +135,7 @@ def test_the_commands_detect_faces_and_keep_the_crops(
 ) -> None:
     from mien.cli import run
 
-    monkeypatch.setattr(loading, "make_cropper", lambda: crop)
+    monkeypatch.setattr(load_dataset, "make_cropper", lambda: crop)
     write_photos(tmp_path / "photos", {"happy/none.png": 0, "happy/a.png": 50, "sad/a.png": 60})
     photos, names = str(tmp_path / "photos"), ["happy/a.png.png", "sad/a.png.png"]
     assert run(["data", "check", photos, "--detect", "--keep-crops", str(tmp_path / "one"), "--no-plot"]) == 0
@@ -152,7 +152,7 @@ def test_the_commands_detect_faces_and_keep_the_crops(
 
 @pytest.mark.slow
 def test_the_crops_of_a_comparison_are_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "make_cropper", lambda: crop)
+    monkeypatch.setattr(load_dataset, "make_cropper", lambda: crop)
     photos = write_photos(tmp_path / "photos", {"happy/none.png": 0, "happy/a.png": 50, "sad/a.png": 60})
     mien.compare("tiny", "small", photos, detect=True, keep_crops=tmp_path / "crops")
     assert saved(tmp_path / "crops") == {"happy/a.png.png": 50, "sad/a.png.png": 60}

@@ -6,31 +6,12 @@ from dataclasses import replace
 from inspect import signature
 from typing import Annotated, Any
 
-import typer
-
 import mien.cli.serve_options as its
+from mien.cli import shared_options as shared
 from mien.cli.completion import choices, complete_models
 from mien.cli.console import err
 from mien.cli.help_text import examples
 from mien.cli.option_names import with_options
-from mien.cli.shared_options import (
-    BUNDLED_HELP,
-    DEFAULT_RANGE,
-    DEFAULT_SCALE,
-    DEFAULT_SHAPE,
-    FLIP_TTA_HELP,
-    INPUT_SHAPE_HELP,
-    LOGITS_HELP,
-    MODEL_CLASS_NAMES_HELP,
-    MOST_THREADS,
-    OF_THE_CARD,
-    PIXEL_RANGE_HELP,
-    PIXEL_SCALE_HELP,
-    complete_input_shapes,
-    complete_pixel_ranges,
-    parse_input_shape,
-    parse_pixel_range,
-)
 from mien.errors import MissingExtra
 
 _MEGABYTE = 1 << 20
@@ -51,7 +32,7 @@ def serve(
         str,
         its.text(
             "model",
-            f"A .onnx or .tflite file, a run folder or {BUNDLED_HELP}; other files with --trust-model.",
+            f"A .onnx or .tflite file, a run folder or {shared.BUNDLED_HELP}; other files with --trust-model.",
             value="MODEL",
             autocompletion=complete_models,
             show_default="the bundled model default",
@@ -72,54 +53,55 @@ def serve(
         str | None,
         its.text(
             "model-class-names",
-            MODEL_CLASS_NAMES_HELP,
+            shared.MODEL_CLASS_NAMES_HELP,
             value="A,B,...",
             panel=_MODEL,
-            show_default=OF_THE_CARD,
+            show_default=shared.OF_THE_CARD,
         ),
     ] = None,
     pixel_scale: Annotated[
         float | None,
         its.number(
-            "pixel-scale", PIXEL_SCALE_HELP, value="X", kind=float, panel=_MODEL, default=DEFAULT_SCALE
+            "pixel-scale",
+            shared.PIXEL_SCALE_HELP,
+            value="X",
+            kind=float,
+            panel=_MODEL,
+            default=shared.DEFAULT_SCALE,
         ),
     ] = None,
     pixel_range: Annotated[
         str | None,
         its.text(
             "pixel-range",
-            PIXEL_RANGE_HELP,
+            shared.PIXEL_RANGE_HELP,
             value="LOW,HIGH",
             panel=_MODEL,
-            autocompletion=complete_pixel_ranges,
-            show_default=DEFAULT_RANGE,
+            autocompletion=shared.complete_pixel_ranges,
+            show_default=shared.DEFAULT_RANGE,
         ),
     ] = None,
     logits: Annotated[
         bool,
-        typer.Option(
-            "--logits", envvar="MIEN_LOGITS", show_envvar=False, help=LOGITS_HELP, rich_help_panel=_MODEL
-        ),
+        its.flag("--logits", shared.LOGITS_HELP, panel=_MODEL),
     ] = False,
     input_shape: Annotated[
         str | None,
         its.text(
             "input-shape",
-            INPUT_SHAPE_HELP,
+            shared.INPUT_SHAPE_HELP,
             value="H,W,C",
             panel=_MODEL,
-            autocompletion=complete_input_shapes,
-            show_default=DEFAULT_SHAPE,
+            autocompletion=shared.complete_input_shapes,
+            show_default=shared.DEFAULT_SHAPE,
         ),
     ] = None,
     trust_model: Annotated[
         bool,
-        typer.Option(
+        its.flag(
             "--trust-model",
-            envvar="MIEN_TRUST_MODEL",
-            show_envvar=False,
-            rich_help_panel=_MODEL,
-            help="Also open Keras files and SavedModel folders, which can contain code.",
+            "Also open Keras files and SavedModel folders, which can contain code.",
+            panel=_MODEL,
         ),
     ] = False,
     host: Annotated[
@@ -139,12 +121,7 @@ def serve(
     ] = 1,
     flip_tta: Annotated[
         bool,
-        typer.Option(
-            "--flip-tta/--no-flip-tta",
-            envvar="MIEN_FLIP_TTA",
-            show_envvar=False,
-            help=FLIP_TTA_HELP,
-        ),
+        its.flag("--flip-tta/--no-flip-tta", shared.FLIP_TTA_HELP),
     ] = True,
     threads: Annotated[
         int,
@@ -152,7 +129,7 @@ def serve(
             "threads",
             "Number of images processed at once; 0 for one per CPU core.",
             least=0,
-            most=MOST_THREADS,
+            most=shared.MOST_THREADS,
             panel=_IMAGES,
         ),
     ] = 0,
@@ -287,8 +264,8 @@ def serve(
     options = dict(locals())  # the settings by name
     its.check_variables(signature(serve).parameters)
     options["allow_origin"] = tuple(one.lower().rstrip("/") for one in allow_origin or ()) or None
-    options["pixel_range"] = parse_pixel_range(pixel_range)
-    options["input_shape"] = parse_input_shape(input_shape)
+    options["pixel_range"] = shared.parse_pixel_range(pixel_range)
+    options["input_shape"] = shared.parse_input_shape(input_shape)
     del options["host"], options["port"], options["workers"]
     _serve(host, port, workers, options)
 

@@ -99,6 +99,12 @@ def text(name: str, told: str, *, value: str, panel: str | None = None, **settin
     )
 
 
+def flag(names: str, told: str, *, panel: str | None = None) -> Any:
+    """Return an option that is on or off, such as `--logits` or `--flip-tta/--no-flip-tta`, or set by its variable."""
+    name = names.partition("/")[0].removeprefix("--")
+    return typer.Option(names, envvar=variables(name), show_envvar=False, help=told, rich_help_panel=panel)
+
+
 def variable(name: str) -> str:
     """Return the name of an option's environment variable."""
     return f"MIEN_{name.upper().replace('-', '_')}"

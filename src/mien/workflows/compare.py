@@ -184,7 +184,7 @@ def run_comparison(
         {"out": options.out, "force": options.force},
         remedy=", or evaluate each model by itself",
     )
-    require_crop_folder(options.data)
+    require_crop_folder(options.data.keep_crops, detect=options.data.detect)
     keep, options = options.data.keep_crops, replace(options, write=False)
     options = replace(options, data=replace(options.data, keep_crops=None))
     quiet = _Once(reporter)

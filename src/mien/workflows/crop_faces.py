@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from mien.data.dataset import Dataset
     from mien.data.reading_options import Crop
-    from mien.workflows.options import DataOptions
 
 
 def make_cropper() -> Crop:
@@ -44,16 +43,16 @@ def make_cropper() -> Crop:
     return crop
 
 
-def require_crop_folder(options: DataOptions) -> None:
-    """Check that the folder for crops is new or empty, and that faces are detected.
+def require_crop_folder(folder: Path | str | None, *, detect: bool | None) -> None:
+    """Check that the folder for crops, if there is one, is new or empty, and that faces are detected.
 
     Raises:
         DataError: If it is not, or they are not.
     """
-    if options.keep_crops is None:
+    if folder is None:
         return
-    keep = path_on_disk(options.keep_crops)
-    if not options.detect:
+    keep = path_on_disk(folder)
+    if not detect:
         raise DataError(
             f"Expected `detect` with `keep_crops`: without it, no faces are cropped that {str(keep)[-80:]} could hold."
         )

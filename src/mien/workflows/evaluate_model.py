@@ -189,7 +189,7 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
     if options.out:
         require_folder(options.out)
     given = None if options.split is None else find_split(options.split)
-    require_crop_folder(options.data)
+    require_crop_folder(options.data.keep_crops, detect=options.data.detect)
     loaded, dataset = open_and_read(model, data, options, reporter)
     if options.data.keep_crops is not None:
         save_crops(dataset, options.data.keep_crops)

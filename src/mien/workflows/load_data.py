@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
 from mien.wording import counted
-from mien.workflows.crop_faces import make_cropper, require_crop_folder, save_crops
+from mien.workflows.load_dataset import load
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
@@ -46,12 +46,8 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
     Raises:
         DataError: If the data cannot be read, or an option does not apply to a `mien.Dataset`.
     """
-    from mien.data import load
-
     if is_dataset(data):
         return apply_options(data, options)
-    require_crop_folder(options)
-    crop = make_cropper() if options.detect else None
     what = data if isinstance(data, str | Path) else "the data"
     with reporter.progress(f"Reading {what}") as advance:
         dataset = load(
@@ -62,13 +58,12 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
             group=options.group,
             shares=options.shares,
             split_seed=options.split_seed or 0,
-            crop=crop,
+            detect=bool(options.detect),
+            keep_crops=options.keep_crops,
             votes=options.votes,
             cache=options.cache,
             progress=advance,
         )
-    if options.keep_crops is not None:
-        save_crops(dataset, options.keep_crops)
     _warn_of_omissions(dataset, reporter)
     return dataset
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
 from mien.renamed import renamed_parameters
+from mien.workflows.crop_faces import make_cropper, require_crop_folder, save_crops
 
 if TYPE_CHECKING:
     import os
@@ -77,25 +78,14 @@ def load(
         DataError: If the path does not exist, or the data or an argument are invalid.
     """
     from mien.data import load as read
-    from mien.workflows.crop_faces import make_cropper, require_crop_folder, save_crops
-    from mien.workflows.options import DataOptions
 
     if detect and crop is not None:
         raise DataError("Expected `detect` or `crop`, got both. Leave one of them out.")
-    require_crop_folder(DataOptions(detect=detect, keep_crops=keep_crops))
+    require_crop_folder(keep_crops, detect=detect)
     dataset = read(
-        path,
-        label_set,
-        class_names=class_names,
-        merge=merge,
-        group=group,
-        shares=shares,
-        split_seed=split_seed,
-        crop=make_cropper() if detect else crop,
-        votes=votes,
-        cache=cache,
-        progress=progress,
-    )
+        path, label_set, class_names=class_names, merge=merge, group=group, shares=shares, split_seed=split_seed,
+        crop=make_cropper() if detect else crop, votes=votes, cache=cache, progress=progress,
+    )  # fmt: skip
     if keep_crops is not None:
         save_crops(dataset, keep_crops)
     return dataset
