@@ -7,7 +7,7 @@ from inspect import signature
 from typing import Annotated, Any
 
 import mien.cli.serve_options as its
-from mien.cli import shared_options as shared
+import mien.cli.shared_options as shared
 from mien.cli.completion import choices, complete_models
 from mien.cli.console import err
 from mien.cli.help_text import examples
