@@ -15,7 +15,7 @@ import pytest
 import mien
 from mien.data.dataset import Dataset
 from mien.errors import DataError, ModelError
-from mien.training import learning_rate_search, trainer
+from mien.training import learning_rate_search, onnx_export, trainer
 from mien.training.model_builder import build_model
 from mien.workflows.reporter import Reporter, SilentReporter
 from tests.builders.datasets import make_dataset
@@ -230,7 +230,25 @@ def test_a_subclassed_network_is_trained(tmp_path: Path) -> None:
     told = Told()
     run = mien.train(make_dataset(70, 28, 14), network=network, epochs=1, out=tmp_path / "run", reporter=told)
     assert run.evaluate().n == 28
-    assert [text for text in told.warnings if "no model.onnx" in text]
+    assert not [text for text in told.warnings if "model.onnx" in text]
+    images = make_dataset(70, 28, 14).images[:8]
+    by_keras = run.network.predict(images[..., np.newaxis].astype(np.float32), verbose=0)
+    np.testing.assert_allclose(run.classifier.raw_outputs(images), by_keras, atol=1e-5)
+
+
+def test_a_network_whose_conversion_to_onnx_fails_is_saved_for_keras(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Subclassed()
+    network(np.zeros((1, 48, 48, 1)))
+    monkeypatch.setattr(onnx_export, "keras_runs_on_tensorflow", lambda: False)  # as with the other backends
+    told = Told()
+    run = mien.train(make_dataset(70, 28, 14), network=network, epochs=1, out=tmp_path / "run", reporter=told)
+    (warning,) = [text for text in told.warnings if "no model.onnx" in text]
+    assert "the conversion to ONNX failed" in warning
+    assert "another process, which cannot load custom layers" in warning
+    assert run.evaluate().n == 28
+    assert not (tmp_path / "run" / "model.onnx").exists()
     assert (tmp_path / "run" / "evaluation.json").is_file()
 
 

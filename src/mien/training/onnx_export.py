@@ -1,15 +1,17 @@
 """Export a Keras network to ONNX, with the model card in its metadata.
 
-The conversion runs on TensorFlow for every training backend, because Keras files do not depend on the backend, and in a
-separate process, so that TensorFlow takes no memory in the training process.
+The conversion runs on TensorFlow for every training backend, because Keras files do not depend on the backend. If Keras
+runs on another one in this process, a separate process converts: Keras cannot change its backend.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,6 +40,9 @@ _QUANTIZED = ["Conv", "Add", "Relu", "GlobalAveragePool"]
 def export_onnx(source: str | Path, target: str | Path, card: ModelCard) -> Path:
     """Convert a `.keras` or `.h5` file to ONNX.
 
+    A network with layers of the caller's own is converted if Keras runs on TensorFlow in this process, where they are
+    registered (`keras.saving.register_keras_serializable`).
+
     The outputs are `probabilities` (n, classes), for a network with two heads `probabilities_2` as well, and, for
     networks that end in global average pooling and dense heads, `features` (n, h, w, channels), the last feature
     map, and for each head its class activation maps, `maps` and `maps_2` (n, h, w, classes): the contribution of
@@ -62,16 +67,42 @@ def export_onnx(source: str | Path, target: str | Path, card: ModelCard) -> Path
     if find_spec("tf2onnx") is None:
         raise MissingExtra("tf2onnx", "train")
     target = Path(target)
+    convert = _convert_here if keras_runs_on_tensorflow() else _convert_in_another_process
     with replacing(target) as aside:
-        command = module_command("mien.training.onnx_export", str(source), str(aside))
-        environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-        done = subprocess.run(  # noqa: S603 - our own interpreter and module
-            command, input=card.to_json(), capture_output=True, text=True, check=False, env=environment
-        )
-        if done.returncode:
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise ModelError(f"{source}: the conversion to ONNX failed ({reason}).")
+        convert(str(source), str(aside), card)
     return target
+
+
+def keras_runs_on_tensorflow() -> bool:
+    """Whether Keras is loaded in this process, with TensorFlow as its backend."""
+    if "keras" not in sys.modules:
+        return False
+    import keras
+
+    return bool(keras.backend.backend() == "tensorflow")
+
+
+def _convert_here(source: str, target: str, card: ModelCard) -> None:
+    """Convert a Keras file in this process."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tf2onnx and the protobuf of TensorFlow use deprecated functions
+            _convert(source, target, card)
+    except Exception as error:  # Keras, TensorFlow and tf2onnx raise exceptions of many types
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{source}: the conversion to ONNX failed ({reason}).") from error
+
+
+def _convert_in_another_process(source: str, target: str, card: ModelCard) -> None:
+    """Convert a Keras file in a process of its own, where Keras runs on TensorFlow."""
+    command = module_command("mien.training.onnx_export", source, target)
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(  # noqa: S603 - our own interpreter and module
+        command, input=card.to_json(), capture_output=True, text=True, check=False, env=environment
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise ModelError(f"{source}: the conversion to ONNX failed ({reason}).")
 
 
 @dataclass(frozen=True)
@@ -202,11 +233,13 @@ class _Reader:
 
 
 def _convert(source: str, target: str, card: ModelCard) -> None:
+    """Convert a Keras file on TensorFlow, which Keras must run on in this process."""
     import keras
     import onnx
     import tensorflow as tf
     import tf2onnx
 
+    logging.getLogger("tf2onnx").setLevel(logging.WARNING)
     network = keras.models.load_model(source, compile=False)
     network = with_named_outputs(simplified(network))
     signature = [tf.TensorSpec([None, *network.input_shape[1:]], tf.float32, name="image")]

@@ -55,6 +55,7 @@ def finish_run(run: Run, dataset: Dataset, reporter: Reporter) -> Evaluation:
 
 def _write_models(run: Run, best: KerasClassifier, dataset: Dataset, reporter: Reporter) -> None:
     """Write the `.h5`, ONNX and release files of a run."""
+    from mien.training.onnx_export import keras_runs_on_tensorflow
     from mien.training.run_folder import RELEASE, write_models
 
     assert best.card is not None  # noqa: S101 - every network that is trained here has one
@@ -64,10 +65,14 @@ def _write_models(run: Run, best: KerasClassifier, dataset: Dataset, reporter: R
     except ModelError as error:
         if not isinstance(run.recipe.network, Custom):
             raise
-        reporter.warning(
-            "There is no model.onnx: the conversion runs in a separate process, which cannot load custom layers. "
-            f"The Keras files are complete. ({str(error)[:200]} …)"
+        where = (
+            ""
+            if keras_runs_on_tensorflow()
+            else (
+                " It runs on TensorFlow in another process, which cannot load custom layers: train with TensorFlow."
+            )
         )
+        reporter.warning(f"There is no model.onnx: {str(error)[:300]}{where} The Keras files are complete.")
         return
     if converted and run.recipe.release:
         _write_release(best, dataset, run.folder / RELEASE, reporter)
