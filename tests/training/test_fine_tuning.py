@@ -23,7 +23,8 @@ from mien.training.model_builder import build_model
 from mien.training.network_specs import Compact
 from mien.training.networks import HEADS
 from mien.training.recipe import Recipe
-from mien.training.run_folder import load_best, read_history
+from mien.training.run_files import read_history
+from mien.training.run_folder import load_best
 from mien.training.sampling import epoch_order
 from tests.builders.datasets import make_dataset
 from tests.builders.trainings import tiny_recipe

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError, MienError, ModelError
-from mien.training.run_folder import OWN_FILES
+from mien.training.run_files import OWN_FILES
 from mien.workflows import export_other, export_tfjs
 from mien.workflows.export_formats import (
     CARD_FILE,

@@ -17,7 +17,7 @@ from mien.errors import ModelError
 from mien.training.builtin_recipes import get_recipe
 from mien.training.checkpoint import HISTORY_COLUMNS, TrainingState
 from mien.training.run_config import RunConfig, read_config
-from mien.training.run_folder import is_whole
+from mien.training.run_files import is_whole
 from mien.workflows.reporter import SilentReporter
 from mien.workflows.run_plan import TrainingInterrupted
 from mien.workflows.teachers import train_teachers

@@ -11,7 +11,7 @@ from mien.errors import ModelError
 from mien.training.backend import backend_name
 from mien.training.checkpoint import TrainingState, read_state
 from mien.training.recipe import Recipe
-from mien.training.run_folder import LAST, foreign_files
+from mien.training.run_files import LAST, require_free
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,23 +74,6 @@ def _require_same_data(folder: Path, before: dict[str, Any], now: dict[str, Any]
         raise ModelError(
             f"{folder} was trained on other classes ({', '.join(names)}, not {', '.join(now['classes'])}). Resume with "
             f"the same classes, {remedy}"
-        )
-
-
-def require_free(folder: Path) -> None:
-    """Check that a folder contains no other training, and no other files that would be overwritten.
-
-    Raises:
-        ModelError: If it does.
-    """
-    if (folder / LAST).exists():
-        raise ModelError(
-            f"{folder} holds a training already. Resume it with `resume=True`, or choose another folder with `out`."
-        )
-    if foreign := foreign_files(folder):
-        raise ModelError(
-            f"{folder}: a training would overwrite {', '.join(foreign)} there, which no training wrote. "
-            "Choose another folder with `out`."
         )
 
 

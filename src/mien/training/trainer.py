@@ -43,7 +43,7 @@ from mien.training.model_builder import at_size_of, build_model, card_of, networ
 from mien.training.objective import keep_raw_weights
 from mien.training.resumable_callbacks import ResumableEarlyStopping, ResumablePlateau
 from mien.training.resume import fingerprint, open_state
-from mien.training.run_folder import EVALUATION
+from mien.training.run_files import EVALUATION, LOCK
 from mien.training.trainer_options import TrainerOptions
 
 if TYPE_CHECKING:
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     from mien.training.recipe import Recipe
 
 VALIDATION_BATCH = 256
-LOCK = ".mien-training.lock"
-"""A lock file in the run folder; the system releases the lock when the process ends, even if it is killed."""
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,8 @@ def _train_fold(
 
     from mien.evaluation.scoring import evaluate as score
     from mien.training.backend import without_retracing_warnings
-    from mien.training.run_folder import LAST, is_whole, load_best
+    from mien.training.run_files import LAST, is_whole
+    from mien.training.run_folder import load_best
     from mien.workflows.run_plan import TrainingInterrupted
     from mien.workflows.train_model import RunTrainer
 

@@ -30,7 +30,8 @@ def finish_run(run: Run, dataset: Dataset, reporter: Reporter) -> Evaluation:
     """Calibrate and evaluate the best network on PublicTest; write models, figures and scores to the run folder."""
     from mien.evaluation.figures import plot_confusion, plot_curves
     from mien.files import write_text
-    from mien.training.run_folder import BEST, EVALUATION, load_best
+    from mien.training.run_files import BEST, EVALUATION
+    from mien.training.run_folder import load_best
 
     (run.folder / EVALUATION).unlink(missing_ok=True)  # written last: it marks the run as complete
     best = load_best(run.folder)
@@ -56,7 +57,8 @@ def finish_run(run: Run, dataset: Dataset, reporter: Reporter) -> Evaluation:
 def _write_models(run: Run, best: KerasClassifier, dataset: Dataset, reporter: Reporter) -> None:
     """Write the `.h5`, ONNX and release files of a run."""
     from mien.training.onnx_export import keras_runs_on_tensorflow
-    from mien.training.run_folder import RELEASE, write_models
+    from mien.training.run_files import RELEASE
+    from mien.training.run_folder import write_models
 
     assert best.card is not None  # noqa: S101 - every network that is trained here has one
     try:

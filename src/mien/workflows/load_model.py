@@ -272,7 +272,8 @@ def _open_run(folder: Path, options: ModelOptions) -> LoadedModel:
         model = _open_file(str(folder / RUN_MODEL), options, None, require_names=False)
         return replace(model, folder=folder)
     prepare_keras()
-    from mien.training.run_folder import BEST, load_best
+    from mien.training.run_files import BEST
+    from mien.training.run_folder import load_best
 
     best = load_best(folder)
     return replace(from_keras(best, folder.resolve().name, folder / BEST, options.label_set), folder=folder)

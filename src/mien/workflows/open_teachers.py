@@ -121,7 +121,7 @@ def _keras_file(name: str) -> Path | None:
     """
     from mien.model_kinds import KERAS_KINDS, ModelKind, refusal
     from mien.recognition.model_files import BUNDLED
-    from mien.training.run_folder import BEST
+    from mien.training.run_files import BEST
     from mien.workflows.load_model import look_at
 
     path = Path(name)

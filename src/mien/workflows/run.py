@@ -57,7 +57,7 @@ class Run:
 
         prepare_keras()
         from mien.training.run_config import read_config
-        from mien.training.run_folder import BEST, read_history
+        from mien.training.run_files import BEST, read_history
         from mien.training.trainer import Run as Trained
         from mien.workflows.list_runs import read_row
 

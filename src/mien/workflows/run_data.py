@@ -228,7 +228,7 @@ def _changed(dataset: Dataset, folder: Path, config: RunConfig) -> str | None:
     from mien.data.inspection import hold_out, without_copies
     from mien.training.checkpoint import read_state
     from mien.training.resume import fingerprint
-    from mien.training.run_folder import LAST
+    from mien.training.run_files import LAST
 
     if not (folder / LAST).is_file():
         return None

@@ -122,7 +122,7 @@ def _guarded(folder: Path, *, force: bool) -> AbstractContextManager[Guard]:
 
 def _is_earlier(folder: Path) -> bool:
     """Return whether a folder contains a demo of an older version, without a list of files."""
-    from mien.training.run_folder import foreign_files
+    from mien.training.run_files import foreign_files
 
     if (folder / LIST).exists():
         return False
@@ -165,7 +165,7 @@ def _draw(folder: Path, reporter: Reporter) -> Dataset:
 
 def _train(dataset: Dataset, options: DemoOptions, reporter: Reporter) -> Run:
     from mien.training.run_config import RunConfig, read_config
-    from mien.training.run_folder import remove_run
+    from mien.training.run_files import remove_run
     from mien.workflows.train_model import RunTrainer
 
     run_folder, small = options.run_folder, options.data is None
@@ -222,7 +222,7 @@ def _compare_models(run_folder: Path, dataset: Dataset, reporter: Reporter) -> N
     """
     import numpy as np
 
-    from mien.training.run_folder import BEST, LEGACY, ONNX
+    from mien.training.run_files import BEST, LEGACY, ONNX
     from mien.workflows.load_model import open_model
 
     crops = dataset.images[:256]

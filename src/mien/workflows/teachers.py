@@ -15,9 +15,8 @@ import keras
 
 from mien.errors import ModelError
 from mien.training.builtin_recipes import get_recipe
-from mien.training.resume import require_free
 from mien.training.run_config import read_config
-from mien.training.run_folder import BEST, LAST, is_whole, read_history
+from mien.training.run_files import BEST, LAST, is_whole, read_history, require_free
 from mien.workflows.open_teachers import open_start
 from mien.workflows.run_plan import TrainingInterrupted, run_folder_name
 

@@ -184,7 +184,7 @@ class RunTrainer:
         from mien.training import trainer
         from mien.training.backend import without_retracing_warnings
         from mien.training.run_config import read_config, require_same_start
-        from mien.training.run_folder import LAST
+        from mien.training.run_files import LAST
         from mien.training.trainer_options import TrainerOptions
         from mien.workflows.finalize import finish_run
         from mien.workflows.open_teachers import open_start, open_teachers
@@ -232,7 +232,7 @@ class RunTrainer:
 def _tell_if_finished(folder: Path, config: RunConfig, reporter: Reporter) -> None:
     """Report if the training to resume is already finished."""
     from mien.training.checkpoint import read_state
-    from mien.training.run_folder import LAST
+    from mien.training.run_files import LAST
 
     if not (folder / LAST).is_file():
         return

@@ -11,8 +11,8 @@ from mien.data.dataset import Dataset
 from mien.errors import ModelError
 from mien.training.builtin_recipes import get_recipe
 from mien.training.run_config import RunConfig
-from mien.training.run_folder import OWN_FILES, foreign_files, remove_run
-from mien.training.trainer import LOCK, train
+from mien.training.run_files import LOCK, OWN_FILES, foreign_files, remove_run
+from mien.training.trainer import train
 from tests.builders.trainings import tiny_recipe
 
 
