@@ -14,7 +14,7 @@ import mien
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING, Dataset
 from mien.data.ferplus import VOTE_COLUMNS
 from mien.data.synthetic.drawn_faces import path_of_source, synthetic_dataset
-from mien.errors import DataError, ModelError
+from mien.errors import DataError, MienError, ModelError
 from mien.labels import FER2013, FERPLUS, LabelSet
 from mien.training.builtin_recipes import get_recipe
 from mien.training.run_config import RunConfig, read_config
@@ -232,6 +232,35 @@ def test_shares_that_do_not_apply_to_data_on_a_path_are_reported(
     with pytest.raises(End):
         mien.train("synthetic:70", shares="50,25,25", out=tmp_path / "run", reporter=Told())
     assert told == ["Note: drawn faces, n=70, seed=0 has splits of its own, so `shares` is not used."]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, r"holds a training already\. Resume it with `resume=True`"),
+        ({"out": "files"}, r"would overwrite samples\.png there"),
+        ({"out": "new", "start": "absent.onnx"}, "expected a model to start from"),
+        ({"out": "new", "recipe": "small"}, "drawn faces do not have"),
+    ],
+    ids=["run folder", "other files", "start", "votes"],
+)
+def test_a_training_that_cannot_begin_is_refused_before_keras_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loaded = "mien.workflows.train_model.prepare_keras"
+    monkeypatch.setattr(loaded, lambda *_: pytest.fail("Keras was loaded"))
+    config = RunConfig(get_recipe("classic"), "synthetic:70")
+    for name, file in (("run", "last.keras"), ("files", "samples.png")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text("kept")
+    recipe = {**config.recipe.to_dict(), "data": config.data()}
+    (tmp_path / "run" / "recipe.json").write_text(json.dumps(recipe))
+    with pytest.raises(MienError, match=told):
+        mien.train("synthetic:70", **{"out": "run", **options})
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")) == [
+        "files/samples.png", "run/last.keras", "run/recipe.json",
+    ]  # fmt: skip
 
 
 def test_votes_of_data_without_a_path_are_not_searched_in_the_current_folder() -> None:

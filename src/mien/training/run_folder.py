@@ -50,9 +50,9 @@ def write_models(folder: str | Path, network: keras.Model, card: ModelCard) -> b
     for name in (BEST, LEGACY):
         save_network(network, folder / name, card)
     write_text(folder / CARD, card.to_json() + "\n")
-    (folder / RELEASE).unlink(missing_ok=True)  # from an earlier epoch
+    for name in (RELEASE, ONNX):
+        (folder / name).unlink(missing_ok=True)  # from an earlier epoch
     if any(find_spec(name) is None for name in ("tensorflow", "tf2onnx")):
-        (folder / ONNX).unlink(missing_ok=True)  # from an earlier epoch
         return False
     export_onnx(folder / BEST, folder / ONNX, card)
     return True

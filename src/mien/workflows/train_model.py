@@ -103,17 +103,19 @@ def run_training(data: Any, options: TrainOptions, reporter: Reporter) -> Run:
     backend = "jax" if devices else options.backend
     choose_backend(backend)  # first: without a backend, reading the data is pointless
     plan = make_plan(data, options)
+    if not options.resume:
+        _require_new(plan, devices)
     if plan.data is None:
         reporter.message(_DRAWN)
     dataset = load_data("synthetic" if plan.data is None else plan.data, plan.reading, reporter)
     warn_of_unused_division(dataset, options.data, reporter)
+    plan = replace(plan, config=replace(plan.config, label_set=dataset.label_set.name))
+    dataset = with_votes(dataset, plan.config)
     if devices:
         devices.connect()
     prepare_keras(backend)  # after reading the data, so that errors in them are raised sooner
     from mien.workflows.run import Run
 
-    plan = replace(plan, config=replace(plan.config, label_set=dataset.label_set.name))
-    dataset = with_votes(dataset, plan.config)
     trainer = RunTrainer(reporter, devices)
     plan = replace(plan, folder=devices.own_folder(plan.folder) if devices else plan.folder)
     try:
@@ -124,6 +126,21 @@ def run_training(data: Any, options: TrainOptions, reporter: Reporter) -> Run:
     except KeyboardInterrupt:
         raise TrainingInterrupted.before_an_epoch(plan.folder) from None
     return Run(trained, trainer.dataset or dataset)
+
+
+def _require_new(plan: Plan, devices: Devices | None) -> None:
+    """Check the run folder of a new training and the model that it starts from, before anything takes time.
+
+    Raises:
+        ModelError: If the folder contains a training or files that would be overwritten, or there is no such model.
+    """
+    from mien.training.run_files import LOCK, require_free
+    from mien.workflows.open_teachers import open_start
+
+    # A locked folder is refused with another sentence, and another host may have written into a shared one.
+    if devices is None and not (plan.folder / LOCK).exists():
+        require_free(plan.folder)
+    open_start(plan.config.start)
 
 
 def _train(
