@@ -240,9 +240,10 @@ def test_shares_that_do_not_apply_to_data_on_a_path_are_reported(
         ({}, r"holds a training already\. Resume it with `resume=True`"),
         ({"out": "files"}, r"would overwrite samples\.png there"),
         ({"out": "new", "start": "absent.onnx"}, "expected a model to start from"),
+        ({"out": "new", "teachers": ["absent.onnx"], "distillation_weight": 0.5}, "expected a teacher"),
         ({"out": "new", "recipe": "small"}, "drawn faces do not have"),
     ],
-    ids=["run folder", "other files", "start", "votes"],
+    ids=["run folder", "other files", "start", "teacher", "votes"],
 )
 def test_a_training_that_cannot_begin_is_refused_before_keras_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], told: str

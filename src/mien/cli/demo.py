@@ -33,9 +33,9 @@ def demo(
             show_default="drawn faces, with a small network",
         ),
     ] = None,
-    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for all files.")] = Path(
-        "demo"
-    ),
+    folder: Annotated[
+        Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Folder for all files.")
+    ] = Path("demo"),
     epochs: Annotated[
         int | None,
         typer.Option(metavar="N", help="Maximum number of epochs.", show_default="8; with --data, 22"),

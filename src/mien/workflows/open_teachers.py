@@ -59,7 +59,7 @@ def open_teachers(config: RunConfig, dataset: Dataset) -> dict[str, Teacher]:
     needed = [dataset.label_set, *((FERPLUS,) if config.recipe.joint else ())]
     teachers: dict[str, Teacher] = {}
     for name in config.teachers:
-        keras_file = _keras_file(name)
+        keras_file = keras_file_of(name)
         if keras_file is None:
             classifier = Classifier(name)
             digest, known = hashlib.sha256(read_model(name)[1]).hexdigest(), classifier.label_sets
@@ -113,7 +113,7 @@ def _reordered(teacher: Teacher, columns: Mapping[str, list[int]]) -> Teacher:
     return ask
 
 
-def _keras_file(name: str) -> Path | None:
+def keras_file_of(name: str) -> Path | None:
     """Return the Keras file of a teacher; `None` for a bundled model or an ONNX file.
 
     Raises:

@@ -129,18 +129,20 @@ def run_training(data: Any, options: TrainOptions, reporter: Reporter) -> Run:
 
 
 def _require_new(plan: Plan, devices: Devices | None) -> None:
-    """Check the run folder of a new training and the model that it starts from, before anything takes time.
+    """Check the run folder of a new training, the model that it starts from and its teachers, before what takes time.
 
     Raises:
-        ModelError: If the folder contains a training or files that would be overwritten, or there is no such model.
+        ModelError: If the folder contains a training or files that would be overwritten, or a model is missing.
     """
     from mien.training.run_files import LOCK, require_free
-    from mien.workflows.open_teachers import open_start
+    from mien.workflows.open_teachers import keras_file_of, open_start
 
     # A locked folder is refused with another sentence, and another host may have written into a shared one.
     if devices is None and not (plan.folder / LOCK).exists():
         require_free(plan.folder)
     open_start(plan.config.start)
+    for name in plan.config.teachers:
+        keras_file_of(name)
 
 
 def _train(
