@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 
+from mien.data.synthetic.drawn_faces import synthetic_dataset
 from mien.evaluation.metrics import confusion_matrix, macro_f1
 from mien.training.builtin_recipes import get_recipe
 from mien.training.objective import (
@@ -14,6 +18,7 @@ from mien.training.objective import (
     JointCrossEntropy,
     averaged_weights,
     compile_model,
+    create_training_state,
     keep_raw_weights,
 )
 from mien.training.recipe import Recipe
@@ -113,3 +118,23 @@ def test_ema_weights_match_a_manual_average() -> None:
         average = 0.75 * average + 0.25 * now
     np.testing.assert_allclose(averaged_weights(model)[id(weight)], average, rtol=1e-5)
     assert averaged_weights(make_linear_model(get_recipe("classic"))) == {}
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="other backends do not trace like TensorFlow"
+)
+def test_the_training_step_is_traced_once() -> None:
+    traced: list[int] = []
+
+    class Counted(keras.Sequential):  # type: ignore[misc]
+        def train_step(self, data: Any) -> Any:
+            traced.append(1)
+            return super().train_step(data)
+
+    model = Counted([keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(7, "softmax")])
+    compile_model(model, replace(get_recipe("classic"), select="macro_f1"), 7, 2)
+    create_training_state(model)
+    assert model.optimizer.built
+    data = synthetic_dataset(70)
+    model.fit(data.images[..., np.newaxis], data.targets, batch_size=16, epochs=2, verbose=0)
+    assert len(traced) == 1

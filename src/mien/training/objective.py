@@ -153,6 +153,21 @@ def _learning_rate(recipe: Recipe, steps: int) -> Any:
     )
 
 
+def create_training_state(model: keras.Model) -> None:
+    """Create the variables of the optimizer and the metrics before `fit`.
+
+    Otherwise TensorFlow creates them while it traces the first training step, and traces the step a second time.
+
+    Args:
+        model: a compiled model with one output.
+    """
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    zeros = ops.zeros((1, *model.output_shape[1:]))
+    model.compute_metrics(None, zeros, zeros, None)
+    model.reset_metrics()
+
+
 def averaged_weights(model: keras.Model) -> dict[int, Any]:
     """Return the running averages of trainable weights by `id` of the weight; empty if there are none."""
     optimizer = model.optimizer

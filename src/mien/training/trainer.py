@@ -40,7 +40,7 @@ from mien.training.callbacks import (
 from mien.training.checkpoint import best_row
 from mien.training.keras_loading import load_network
 from mien.training.model_builder import at_size_of, build_model, card_of, network_to_save, start_from
-from mien.training.objective import keep_raw_weights
+from mien.training.objective import create_training_state, keep_raw_weights
 from mien.training.resumable_callbacks import ResumableEarlyStopping, ResumablePlateau
 from mien.training.resume import fingerprint, open_state
 from mien.training.run_files import EVALUATION, LOCK
@@ -238,6 +238,7 @@ class _Training:
         batches = TrainingBatches(self._training, recipe, teachers, cache, augment=options.custom.augment)
         callbacks, writer = self._callbacks(model, batches)
         keep_raw_weights(model)
+        create_training_state(model)
         try:
             model.fit(
                 batches,
