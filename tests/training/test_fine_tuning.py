@@ -9,19 +9,24 @@ from typing import Any
 
 import keras
 import numpy as np
+import onnx
 import pytest
 
 from mien.data.dataset import Dataset
+from mien.data.synthetic.drawn_faces import synthetic_dataset
 from mien.errors import ModelError
-from mien.labels import LabelSet
+from mien.labels import FER2013, FERPLUS, LabelSet
+from mien.recognition.classifier import Classifier
 from mien.recognition.model_files import read_model
 from mien.training import learning_rate_search, model_builder, trainer
+from mien.training.builtin_recipes import get_recipe
 from mien.training.checkpoint import best_row
-from mien.training.fine_tuning import DiscriminativeSGD, OldHead, assign_head, network_of_start
+from mien.training.fine_tuning import DiscriminativeSGD, OldHead, assign_head, card_of_start, network_of_start
 from mien.training.fine_tuning_recipe import fine_tuning_recipe
 from mien.training.model_builder import build_model
 from mien.training.network_specs import Compact
-from mien.training.networks import HEADS
+from mien.training.networks import HEADS, build_network
+from mien.training.onnx_import import _folded_weights, _old_heads, assign_onnx
 from mien.training.recipe import Recipe
 from mien.training.run_files import read_history
 from mien.training.run_folder import load_best
@@ -214,3 +219,33 @@ def test_batch_normalization_of_an_onnx_file_is_measured_on_images_of_all_classe
     assert len(crops) == model_builder.SAMPLE
     rows = [int(crop.mean(axis=1).argmax()) // 5 for crop in crops]
     assert np.bincount(rows, minlength=7).min() > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["large", "small", "tiny", "small-2026-11"])
+def test_a_training_from_a_bundled_model_begins_with_its_predictions(name: str) -> None:
+    _, data = read_model(name)
+    classifier = Classifier(name)
+    crops = synthetic_dataset(350).images
+    layers = dict(zip(HEADS, (FER2013, FERPLUS), strict=True))
+    fields = {**get_recipe("classic").to_dict(), "network": network_of_start(data)}
+    network = build_network(Recipe.from_dict(fields).network, tuple(map(len, layers.values())))
+    classes = {layer: label_set.classes for layer, label_set in layers.items()}
+    assign_onnx(network, data, crops, classes)
+    outputs = network.predict(crops[..., np.newaxis].astype(np.float32), verbose=0)
+    for label_set, found in zip(layers.values(), outputs, strict=True):
+        expected = classifier.with_label_set(label_set.name).raw_outputs(crops)
+        assert np.abs(found - expected).mean() < 0.01  # 0.0044 at most; 0.2 with a random head
+        assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.95
+
+
+def test_an_onnx_file_without_the_heads_of_its_card_is_refused() -> None:
+    _, data = read_model("tiny")
+    model = onnx.load_from_string(data)
+    for node in model.graph.node:
+        if node.op_type == "Gemm":
+            node.op_type = "Other"
+    card = card_of_start(data)
+    assert card is not None
+    with pytest.raises(ModelError, match="dense layer before probabilities and probabilities_2"):
+        _old_heads(card, _folded_weights(model.SerializeToString())[1])

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mien.card import ModelCard
+
 _CONVOLUTION = re.compile(r"/conv2d(?:_(\d+))?_\d+/")
 """Keras's name of a convolution in the name of its filters, before the suffix that the conversion adds."""
 
@@ -66,11 +68,7 @@ def assign_onnx(
             "Give the recipe that it was trained with."
         )
     card = card_of_start(data) if classes else None
-    old = (
-        [OldHead(head.labels, *heads[head.output]) for head in card.all_heads if head.output in heads]
-        if card
-        else []
-    )
+    old = _old_heads(card, heads) if card else []
     for layer in network.layers:
         if old and classes and layer.name in classes:
             assign_head(layer, classes[layer.name], old)
@@ -90,6 +88,21 @@ def assign_onnx(
         mean, variance = responses.mean(axis=(0, 1, 2)), responses.var(axis=(0, 1, 2))
         spread = np.sqrt(variance + norm.epsilon)
         norm.set_weights([gain * spread, bias + gain * mean, mean, variance])
+
+
+def _old_heads(card: ModelCard, heads: Mapping[str, Weights]) -> list[OldHead]:
+    """Return the heads of a file with their classes.
+
+    Raises:
+        ModelError: If the file does not have the weights of one.
+    """
+    named = [head for head in card.all_heads if head.output in HEADS]  # another is computed from these
+    if missing := [head.output for head in named if head.output not in heads]:
+        raise ModelError(
+            f"Expected an ONNX file with a dense layer before {' and '.join(missing)} to begin with, found none. Begin "
+            "with its .keras file or run folder."
+        )
+    return [OldHead(head.labels, *heads[head.output]) for head in named]
 
 
 def _normalised_convolutions(network: keras.Model) -> Sequence[tuple[Any, Any]]:
@@ -153,6 +166,18 @@ def _head(graph: Any, values: dict[str, Any], name: str) -> Weights | None:
         elif node.op_type == "MatMul" and constants:
             kernel = constants[0].astype(np.float32)
         elif node.op_type == "Gemm":
-            return None
+            return _of_gemm(node, constants)
         node = next((makers[x] for x in node.input if x in makers and x not in values), None)
     return None if kernel is None or bias is None else (kernel, bias)
+
+
+def _of_gemm(node: Any, constants: list[Any]) -> Weights | None:
+    """Return kernel and bias of a Gemm node, `alpha * x @ kernel + beta * bias`; `None` if one is not constant."""
+    settings = {attribute.name: attribute for attribute in node.attribute}
+    if len(constants) != 2 or ("transA" in settings and settings["transA"].i):
+        return None
+    kernel, bias = (part.astype(np.float32) for part in constants)
+    if "transB" in settings and settings["transB"].i:
+        kernel = kernel.T
+    scales = [settings[name].f if name in settings else 1.0 for name in ("alpha", "beta")]
+    return kernel * np.float32(scales[0]), bias * np.float32(scales[1])
