@@ -115,6 +115,8 @@ def _read_tuple(data: Sequence[Any], options: ReadOptions, progress: Progress | 
         label_set = options.label_set or FER2013
         arrays["class_names"] = np.array(label_set.classes)
         options = replace(options, label_set=label_set)
+        dataset = read_arrays_of(arrays, options, _MEMORY, progress)
+        return replace(dataset, fer2013_labels=label_set == FER2013)
     return read_arrays_of(arrays, options, _MEMORY, progress)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mien.data.cells import files_of, groups_of, image_of, labels_of, pixels_of, word_of
-from mien.data.fer2013.columns import column_key
+from mien.data.fer2013.columns import FER_LABEL, column_key
 from mien.data.records import Records
 from mien.data.table_header import LABELS, PATHS, PIXELS, SPLITS, pixel_columns
 from mien.errors import DataError
@@ -24,6 +24,17 @@ SOURCE = "a data frame"
 def is_frame(data: Any) -> bool:
     """Return whether an object is a pandas data frame."""
     return type(data).__module__.split(".")[0] == "pandas" and hasattr(data, "columns")
+
+
+def has_fer2013_labels(frame: Any) -> bool:
+    """Return whether a data frame has FER2013's column of labels, and columns of pixels."""
+    columns = {column_key(str(name)): name for name in reversed(list(frame.columns))}
+    label, image = _first(columns, LABELS), _first(columns, (*PIXELS, "image", "images", *PATHS))
+    if label is None or column_key(str(label)) != FER_LABEL:
+        return False
+    if image is not None:
+        return column_key(str(image)) in PIXELS
+    return bool(_pixel_columns(frame, label, _first(columns, SPLITS)))
 
 
 def read_frame(
@@ -66,7 +77,7 @@ def read_frame(
         lambda row: image_of(cells[row], f"{SOURCE} row {row + 1}"),
         splits=splits if splits and any(splits) else None,
         groups=groups,
-        fer2013=column_key(str(label)) == "emotion" and (bool(pixels) or column_key(str(image)) in PIXELS),
+        fer2013=has_fer2013_labels(frame),
         files=files,
     )  # fmt: skip
     return records.to_dataset(options, progress)

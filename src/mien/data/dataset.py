@@ -115,6 +115,8 @@ class Dataset:
         divided: whether there are splits; `False` if the source has none and all images are Training.
         division: the `shares` and `split_seed` used to divide a source without splits; `None` if the splits are those
             of the source.
+        fer2013_labels: whether the labels are FER2013's own: those of its table, of drawn faces, or numbers in arrays
+            without class names. By default, `mien.evaluate` then predicts with the label set `fer2013`.
 
     Raises:
         DataError: If shapes, types or values are invalid or do not match.
@@ -134,6 +136,7 @@ class Dataset:
     copied: NDArray[np.bool_] | None = None
     divided: bool = True
     division: Mapping[str, Any] | None = None
+    fer2013_labels: bool = False
 
     def __post_init__(self) -> None:
         self._require_arrays()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mien.data.fer2013.reader import Progress
     from mien.data.reading_options import Crop, ReadOptions
 
-__all__ = ["find_tables", "find_votes", "load"]
+__all__ = ["descend_to_tables", "find_tables", "find_votes", "load"]
 
 SYNTHETIC = "synthetic"
 SYNTHETIC_FACES = 4200
@@ -182,7 +182,7 @@ def _read_folder(
         what = f"{place}: a folder of sheets has crops of faces with their groups"
         refuse_unused(options, what, "merge", "group", "crop")
         return read_sheets(place, options.label_set or FER2013)
-    if tables := _descend_to_tables(place):
+    if tables := descend_to_tables(place):
         dataset = read_tables(tables, place, options, votes, cache=cache, progress=progress)
         others = tuple(other_tables(tables[0].parent, tables))
         return replace(dataset, left_out=replace(dataset.left_out, tables=others)) if others else dataset
@@ -227,7 +227,7 @@ def _wrapped(folder: Path) -> Iterator[Path]:
         folder = inner[0]
 
 
-def _descend_to_tables(folder: Path) -> list[Path]:
+def descend_to_tables(folder: Path) -> list[Path]:
     """Return the tables in a folder, or in its nested only subfolder, as in many unpacked archives."""
     return next((tables for inner in _wrapped(folder) if (tables := find_tables(inner))), [])
 

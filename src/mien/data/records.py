@@ -121,7 +121,7 @@ class Records:
             images, one_hot[index[kept]], split[kept], label_set, rows=kept, source=self.source,
             groups=None if groups is None else np.array(groups, np.str_)[kept],
             files=None if self.files is None else np.array(self.files, np.str_)[kept],
-            divided=self.splits is not None or self.split is not None,
+            divided=self.splits is not None or self.split is not None, fer2013_labels=self.fer2013,
             left_out=LeftOut(
                 tuple(unreadable), chosen=int((index == _LEFT_OUT).sum()), without_face=tuple(faceless),
                 remarks=(*self.notes, *split_notes, *classes.notes, *group_notes), classes=classes.left_out,

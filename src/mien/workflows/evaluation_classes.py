@@ -20,27 +20,58 @@ if TYPE_CHECKING:
     from mien.workflows.run_data import DataRequest
 
 
-def own_label_set(data: Any) -> str | None:
-    """Return the default label set: FER2013's for its table, else the default of the model.
+_LABELS_AT = 1
+"""Place of the labels in `(images, labels, splits)`."""
+
+
+def own_label_set(data: Any, class_names: Any = None) -> str | None:
+    """Return the default label set: FER2013's for its labels, else the default of the model.
 
     The labels of the table are FER2013's, so they are compared with predictions for that label set; faces from other
-    sources are labeled by what they show, for which `fused` is the better match.
+    sources are labeled by what they show, for which `fused` is the better match. A path and the data set that
+    `mien.load` reads from it get the same.
+
+    Args:
+        data: the data, as for `mien.evaluate`.
+        class_names: the meaning of class numbers in arrays; by default FER2013's.
     """
     from mien.data.dataset import Dataset
-    from mien.data.table_files import find_tables, is_fer2013
 
     if data is None or is_synthetic(data):
         return FER2013.name
     if isinstance(data, Dataset):
-        return data.label_set.name
-    if not isinstance(data, str | Path):
-        return FER2013.name
-    place = Path(data)
+        own = FERPLUS.name if data.label_set == FERPLUS else None
+        return FER2013.name if data.fer2013_labels and own is None else own
     try:
-        tables = find_tables(place) if place.is_dir() else [place]
-        return FER2013.name if tables and all(map(is_fer2013, tables)) else None
+        if isinstance(data, str | Path):
+            ours = _is_fer2013_on_disk(Path(data))
+        else:
+            ours = _is_fer2013_in_memory(data, class_names)
     except (OSError, ValueError, DataError):
         return None  # reading the data reports the error
+    return FER2013.name if ours else None
+
+
+def _is_fer2013_on_disk(place: Path) -> bool:
+    from mien.data.loading import descend_to_tables
+    from mien.data.table_files import is_fer2013
+
+    tables = descend_to_tables(place) if place.is_dir() else [place]
+    return bool(tables) and all(map(is_fer2013, tables))
+
+
+def _is_fer2013_in_memory(data: Any, class_names: Any) -> bool:
+    """Return whether a data frame has FER2013's columns, or arrays have its class numbers, without class names."""
+    import numpy as np
+
+    from mien.data.data_frame_rows import has_fer2013_labels, is_frame
+
+    if is_frame(data):
+        return has_fer2013_labels(data)
+    if class_names is not None or not isinstance(data, tuple | list) or len(data) <= _LABELS_AT:
+        return False
+    labels = np.asarray(data[_LABELS_AT])
+    return labels.ndim == 1 and labels.dtype.kind in "uif"
 
 
 def reading_label_set(

@@ -33,7 +33,7 @@ def open_and_read(
 
     label_set = options.data.label_set
     wanted = label_set.name if isinstance(label_set, LabelSet) else label_set
-    opening = replace(options.model, label_set=wanted or own_label_set(data))
+    opening = replace(options.model, label_set=wanted or own_label_set(data, options.data.class_names))
     loaded = open_model(model, opening, require_names=True)
     if loaded.note:
         reporter.warning(loaded.note)
@@ -75,9 +75,11 @@ def default_split(dataset: Dataset, loaded: LoadedModel, reporter: Reporter) -> 
             f"trained on some of them, the scores are too high.{hint}"
         )
         return TRAINING
-    if dataset.sources is not None:  # faces for selection, without splits
+    if (dataset.split == PRIVATE_TEST).any():
+        return PRIVATE_TEST
+    if dataset.sources is not None:  # a folder of sheets: faces for selection
         return PUBLIC_TEST
-    if dataset.division and not (dataset.split == PRIVATE_TEST).any():
+    if dataset.division:
         reporter.warning(
             "Note: the training set no images aside for PrivateTest, so PublicTest is evaluated: the images that "
             "selected its best epoch, so the scores may be too high."

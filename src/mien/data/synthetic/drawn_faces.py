@@ -114,6 +114,7 @@ def synthetic_dataset(n: int = 4200, seed: int = 0, label_set: LabelSet = FER201
         label_set,
         votes=votes if voted else None,
         source=f"drawn faces, n={n}, seed={seed}",
+        fer2013_labels=True,
     )
 
 
