@@ -10,8 +10,18 @@ import pytest
 from mien.data.dataset import Dataset
 from mien.errors import ModelError
 from mien.training.builtin_recipes import get_recipe
+from mien.training.checkpoint import HISTORY_COLUMNS, TrainingState
 from mien.training.run_config import RunConfig
-from mien.training.run_files import LOCK, OWN_FILES, foreign_files, remove_run
+from mien.training.run_files import (
+    LOCK,
+    OWN_FILES,
+    foreign_files,
+    has_state,
+    read_history,
+    read_run_state,
+    remove_run,
+    require_free,
+)
 from mien.training.trainer import train
 from tests.builders.trainings import tiny_recipe
 
@@ -79,3 +89,39 @@ def test_removing_a_run_keeps_foreign_files(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     remove_run(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", ".vault-password"}
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_training_whose_checkpoint_was_removed_is_not_overwritten(
+    dataset: Dataset, tmp_path: Path, resume: bool
+) -> None:
+    write_recipe(tmp_path)
+    for name in ("best.keras", "model.onnx", "evaluation.json", "state.json"):
+        (tmp_path / name).write_text("of the training")
+    before = contents(tmp_path)
+    with pytest.raises(
+        ModelError, match=r"without its checkpoint last\.keras, so it cannot be resumed.*`out`"
+    ):
+        train(dataset, tiny_recipe(epochs=1), tmp_path, resume=resume)
+    assert contents(tmp_path) == before
+
+
+def test_a_training_that_was_killed_in_its_first_epoch_can_begin_again(tmp_path: Path) -> None:
+    write_recipe(tmp_path)
+    require_free(tmp_path)
+    (tmp_path / "best.keras").write_text("written before last.keras")
+    require_free(tmp_path)
+
+
+def test_the_state_of_a_run_without_its_checkpoint_is_read_from_its_copy(tmp_path: Path) -> None:
+    recipe = {"epochs": 3, "stopping_patience": 2, "select": "loss"}
+    row = dict.fromkeys(HISTORY_COLUMNS, 1.0)
+    state = TrainingState(recipe, history=[row], data={"training": 7})
+    assert not has_state(tmp_path)
+    state.write_text_files(tmp_path)
+    assert has_state(tmp_path)
+    assert read_run_state(tmp_path).data == {"training": 7}
+    assert read_history(tmp_path) == [row]
+    (tmp_path / "state.json").write_text("[1]")
+    with pytest.raises(ModelError, match=r"state\.json: expected the checkpoint of a training"):
+        read_run_state(tmp_path)

@@ -13,16 +13,21 @@ from typing import Any
 import keras
 import pytest
 
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING, Dataset
+from mien.data.inspection import without_copies
 from mien.errors import ModelError
 from mien.training.builtin_recipes import get_recipe
 from mien.training.checkpoint import HISTORY_COLUMNS, TrainingState
+from mien.training.resume import fingerprint
 from mien.training.run_config import RunConfig, read_config
 from mien.training.run_files import is_whole
 from mien.workflows.reporter import SilentReporter
 from mien.workflows.run_plan import TrainingInterrupted
 from mien.workflows.teachers import train_teachers
+from tests.builders.datasets import make_dataset
 
 Begin = Callable[..., RunConfig]
+DATASET = make_dataset(70, 28, 14)
 TEACHERS = ("teacher-fer2013-seed0", "teacher-fine-fer2013-seed1", "teacher-deep-fer2013-seed2")
 
 
@@ -33,14 +38,17 @@ class Trainings:
         self.made: list[tuple[str, RunConfig, bool]] = []
         self.interrupt: str | None = None
 
-    def __call__(self, _: Any, config: RunConfig, folder: Path, resume: bool) -> Any:
+    def __call__(self, dataset: Dataset, config: RunConfig, folder: Path, resume: bool) -> Any:
         self.made.append((folder.name, config, resume))
         stopped = self.interrupt == config.recipe.name
         folder.mkdir(parents=True, exist_ok=True)
         epochs = 1 if stopped else config.recipe.epochs
         recipe = config.recipe.to_dict()
+        used = without_copies(dataset) if config.recipe.drop_copies else dataset
         state = TrainingState(
-            recipe, history=[dict.fromkeys(HISTORY_COLUMNS, float(i)) for i in range(epochs)]
+            recipe,
+            history=[dict.fromkeys(HISTORY_COLUMNS, float(i)) for i in range(epochs)],
+            data=fingerprint(used.subset(TRAINING), used.subset(PUBLIC_TEST)),
         )
         with zipfile.ZipFile(folder / "last.keras", "w") as archive:
             archive.writestr("mien_state.json", json.dumps(vars(state)))
@@ -69,11 +77,12 @@ def begin(trainings: Trainings) -> Begin:
         given: dict[str, Any] | None = None,
         recipe: str = "small",
         train_one: Any = trainings,
+        dataset: Dataset = DATASET,
         **options: Any,
     ) -> RunConfig:
         chosen = get_recipe(recipe).with_options(**(given or {}))
         asked = RunConfig(chosen, "fer2013.csv", "fer2013", **options)
-        return train_teachers(None, asked, folder, given or {}, train_one, SilentReporter())  # type: ignore[arg-type]
+        return train_teachers(dataset, asked, folder, given or {}, train_one, SilentReporter())
 
     return call
 
@@ -151,7 +160,7 @@ def test_mismatched_teacher_folder_is_refused_before_training(
     tmp_path: Path, trainings: Trainings, begin: Begin, change: Any, told: str
 ) -> None:
     fitting = RunConfig(get_recipe("teacher-deep"), "fer2013.csv", "fer2013")
-    trainings(None, change(fitting), tmp_path / TEACHERS[2], resume=False)
+    trainings(DATASET, change(fitting), tmp_path / TEACHERS[2], resume=False)
     with pytest.raises(ModelError, match=f"{TEACHERS[2]}.*another {told}\\."):
         begin(tmp_path / "mine")
     assert trainings.names == [TEACHERS[2]]
@@ -176,7 +185,7 @@ def test_given_teachers_override_those_of_the_recipe(
 def test_occupied_run_folder_is_refused_before_training(
     tmp_path: Path, trainings: Trainings, begin: Begin
 ) -> None:
-    trainings(None, RunConfig(get_recipe("small"), "fer2013.csv", "fer2013"), tmp_path / "mine", resume=False)
+    trainings(DATASET, RunConfig(get_recipe("small"), "fer2013.csv", "fer2013"), tmp_path / "mine", resume=False)
     with pytest.raises(ModelError, match="resume=True"):
         begin(tmp_path / "mine")
     with pytest.raises(ModelError, match="a run folder of its own"):
@@ -216,3 +225,29 @@ def test_damaged_teacher_folder_is_reported_with_a_remedy(
     with pytest.raises(ModelError, match=damaged):
         begin(tmp_path / "mine")
     assert len(trainings.made) == 3
+
+
+def test_teachers_of_other_data_are_refused_because_they_may_know_the_test_images(
+    begin: Begin, trainings: Trainings, tmp_path: Path
+) -> None:
+    begin(tmp_path / "first")
+    made = list(trainings.names)
+    moved = DATASET.split.copy()
+    moved[DATASET.split == PRIVATE_TEST] = TRAINING  # as with another seed of the division
+    moved[:14] = PRIVATE_TEST
+    with pytest.raises(
+        ModelError, match=r"found one on others .*which may contain images of the other splits"
+    ):
+        begin(tmp_path / "second", dataset=replace(DATASET, split=moved))
+    assert trainings.names == made
+
+
+def test_a_teacher_whose_checkpoint_was_removed_is_not_overwritten(
+    begin: Begin, trainings: Trainings, tmp_path: Path
+) -> None:
+    begin(tmp_path / "first")
+    made = list(trainings.names)
+    (tmp_path / TEACHERS[1] / "last.keras").unlink()
+    with pytest.raises(ModelError, match=r"holds a training without its checkpoint last\.keras"):
+        begin(tmp_path / "second")
+    assert trainings.names == made

@@ -113,12 +113,29 @@ def read_state(path: Path) -> TrainingState:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return _checked(json.loads(read_member(archive, _MEMBER, _MOST_STATE)))
-    except (OSError, KeyError, TypeError, ValueError, RecursionError, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"{path}: expected the checkpoint of a training, got something else ({error}). "
-            "Start the training anew without `resume=True`."
-        ) from error
+            data = read_member(archive, _MEMBER, _MOST_STATE)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise _not_a_checkpoint(path, error) from error
+    return parse_state(data, path)
+
+
+def parse_state(data: bytes, path: Path) -> TrainingState:
+    """Parse the JSON of a state.
+
+    Raises:
+        ModelError: If it is something else.
+    """
+    try:
+        return _checked(json.loads(data))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise _not_a_checkpoint(path, error) from error
+
+
+def _not_a_checkpoint(path: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{path}: expected the checkpoint of a training, got something else ({error}). "
+        "Start the training anew without `resume=True`."
+    )
 
 
 def _checked(data: Any) -> TrainingState:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mien.errors import ModelError
 from mien.files import remove_leftovers
-from mien.training.checkpoint import read_state
+from mien.training.checkpoint import TrainingState, parse_state, read_state
 from mien.training.experiment_tracking import MLFLOW
 from mien.training.run_config import RECIPE, read_config
 
@@ -28,6 +28,9 @@ BEST, LAST, LEGACY, ONNX, RELEASE, CARD, EVALUATION = (
     "card.json",
     "evaluation.json",
 )
+_AFTER_AN_EPOCH = ("state.json", "history.csv", LEGACY, ONNX, RELEASE, CARD, EVALUATION)
+"""Files that are written after `last.keras`, so that without it, it was removed."""
+
 OWN_FILES = (
     RECIPE, "history.csv", "state.json", BEST, LAST, LEGACY, ONNX, RELEASE, CARD, EVALUATION, "curves.png",
     "confusion.png", "samples.png", "mistakes.png", "confident.png", MLFLOW,
@@ -63,6 +66,11 @@ def require_free(folder: Path) -> None:
             f"{folder}: a training would overwrite {', '.join(foreign)} there, which no training wrote. "
             "Choose another folder with `out`."
         )
+    if kept := [name for name in _AFTER_AN_EPOCH if (folder / name).exists()]:
+        raise ModelError(
+            f"{folder} holds a training without its checkpoint {LAST}, so it cannot be resumed, and a new one would "
+            f"overwrite {', '.join(kept)}. Choose another folder with `out`."
+        )
 
 
 def remove_run(folder: str | Path) -> None:
@@ -79,9 +87,26 @@ def remove_run(folder: str | Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
+def has_state(folder: Path) -> bool:
+    """Return whether a run folder has the state of its training."""
+    return (folder / LAST).is_file() or (folder / "state.json").is_file()
+
+
+def read_run_state(folder: str | Path) -> TrainingState:
+    """Read the state of a run: that of its checkpoint, else, if that was removed, its copy in `state.json`.
+
+    Raises:
+        ModelError: If there is neither, or one that cannot be read.
+    """
+    last, copy = Path(folder) / LAST, Path(folder) / "state.json"
+    if not last.exists() and copy.is_file():
+        return parse_state(copy.read_bytes(), copy)
+    return read_state(last)
+
+
 def read_history(folder: str | Path) -> list[dict[str, float]]:
     """Return the history of a run, one row per epoch."""
-    return read_state(Path(folder) / LAST).history
+    return read_run_state(folder).history
 
 
 def is_whole(folder: str | Path) -> bool:

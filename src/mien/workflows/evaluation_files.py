@@ -12,6 +12,7 @@ from mien.errors import DataError
 from mien.files import path_on_disk
 from mien.ownership import LIST, guard_of, guarding
 from mien.quoting import quoted_path
+from mien.training.run_files import has_state, read_run_state
 from mien.workflows.list_runs import read_row
 
 if TYPE_CHECKING:
@@ -127,9 +128,7 @@ def _write(evaluation: Evaluation, model: LoadedModel, folder: Path) -> None:
         reliability_bins(evaluation.probabilities, evaluation.true), folder / "reliability.png", title
     )
     training: dict[str, Any] = {}
-    if model.folder and (model.folder / "last.keras").is_file():
-        from mien.training.checkpoint import read_state
-
-        state = read_state(model.folder / "last.keras")
+    if model.folder and has_state(model.folder):
+        state = read_run_state(model.folder)
         training = {"history": state.history, "select": state.select}
     write_report(evaluation, folder, card=asdict(model.card) if model.card else None, **training)

@@ -68,7 +68,7 @@ def find_data(model: LoadedModel, request: DataRequest, reporter: Reporter) -> D
         return dataset
     if config.in_memory and (difference := _difference(dataset, folder, config, request.options)):
         raise ModelError(passed_in_python(config, folder, f"their source gives others ({difference})"))
-    if difference := _changed(dataset, folder, config):
+    if difference := find_difference(dataset, folder, config):
         raise ModelError(
             f"{path} has changed since {folder} was trained on it ({difference}). To evaluate on it as it is now, name "
             f"it: `data={path}`"
@@ -118,7 +118,7 @@ def is_run_data(model: LoadedModel, data: Any, dataset: Dataset) -> bool:
     if dataset.division:  # set by `find_data`, which compared the images
         return True
     try:
-        difference = _changed(dataset, folder, config)
+        difference = find_difference(dataset, folder, config)
     except MienError:  # a damaged checkpoint, or too few images for a training
         difference = None
     if difference is not None:
@@ -202,11 +202,17 @@ def _with_held_out(dataset: Dataset, folder: Path, config: RunConfig, path: str)
     """Return the data set with the tenth of Training that a run held out as its PublicTest.
 
     Raises:
-        ModelError: If the data have changed.
+        ModelError: If the data have changed, or this is unknown.
     """
     from mien.data.inspection import hold_out
 
-    if difference := _changed(hold_out(dataset), folder, config):
+    difference = find_difference(hold_out(dataset), folder, config)
+    if difference is None:
+        raise ModelError(
+            f"{folder} was trained with another label set, or its checkpoint was removed, so the tenth of {path} that "
+            "it held out cannot be found again. Evaluate on another split."
+        )
+    if difference:
         raise ModelError(
             f"{path} is not what {folder} was trained on ({difference}), so the tenth that it held out cannot be found "
             "again. Evaluate on another split, or on the data as they were."
@@ -219,20 +225,19 @@ def _difference(dataset: Dataset, folder: Path, config: RunConfig, asked: DataOp
     now, then = dataset.label_set.name, config.label_set
     if now != then and asked.label_set is None:
         return f"the label set {then} then, {now} now"
-    return _changed(dataset, folder, config)
+    return find_difference(dataset, folder, config)
 
 
-def _changed(dataset: Dataset, folder: Path, config: RunConfig) -> str | None:
+def find_difference(dataset: Dataset, folder: Path, config: RunConfig) -> str | None:
     """Describe how a data set differs from that of a run; empty if it does not, `None` if this is unknown."""
     from mien.data.dataset import PUBLIC_TEST, TRAINING
     from mien.data.inspection import hold_out, without_copies
-    from mien.training.checkpoint import read_state
     from mien.training.resume import fingerprint
-    from mien.training.run_files import LAST
+    from mien.training.run_files import has_state, read_run_state
 
-    if not (folder / LAST).is_file():
+    if not has_state(folder):
         return None
-    known = read_state(folder / LAST).data
+    known = read_run_state(folder).data
     if dataset.label_set.name != known.get("taxonomy") or not (dataset.split == TRAINING).any():
         return None
     if not (dataset.split == PUBLIC_TEST).any():

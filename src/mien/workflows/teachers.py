@@ -18,6 +18,7 @@ from mien.training.builtin_recipes import get_recipe
 from mien.training.run_config import read_config
 from mien.training.run_files import BEST, LAST, is_whole, read_history, require_free
 from mien.workflows.open_teachers import open_start
+from mien.workflows.run_data import find_difference
 from mien.workflows.run_plan import TrainingInterrupted, run_folder_name
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def train_teachers(
             f"{folder}: expected a run folder of its own, because {recipe.name} builds on what is trained there. "
             "Choose another with `out`."
         )
-    _require_fitting(wanted)
+    _require_fitting(wanted, dataset)
     missing = {name: (place, inner) for name, (place, inner) in wanted.items() if not is_whole(place)}
     if missing:
         reporter.message(f"{recipe.name} builds on other trainings, which come first:")
@@ -142,11 +143,16 @@ def _begun(place: Path) -> RunConfig | None:
     return begun
 
 
-def _require_fitting(wanted: Mapping[str, tuple[Path, RunConfig]]) -> None:
-    """Check the folders of the teachers before any of them is trained."""
+def _require_fitting(wanted: Mapping[str, tuple[Path, RunConfig]], dataset: Dataset) -> None:
+    """Check the folders of the teachers before any of them is trained.
+
+    Raises:
+        ModelError: If one has other files, or a training with other settings or on other data.
+    """
     for name, (place, inner) in wanted.items():
         begun = _begun(place)
         if begun is None:
+            require_free(place)
             continue
         changed = begun.recipe.differences(inner.recipe)
         if "epochs" in changed and "warmup_epochs" in changed:
@@ -156,6 +162,12 @@ def _require_fitting(wanted: Mapping[str, tuple[Path, RunConfig]]) -> None:
             "teachers": (begun.teachers, inner.teachers), "class_names": (begun.class_names, inner.class_names),
         }  # fmt: skip
         changed += [what for what, (before, now) in pairs.items() if _resolved(before) != _resolved(now)]
+        if not changed and (difference := find_difference(dataset, place, begun)):
+            raise ModelError(
+                f"{place}: expected a training of {name} on these data to build on, found one on others ({difference}), "
+                "which may contain images of the other splits. Remove it and what was built on it, or choose a run "
+                "folder elsewhere with `out`."
+            )
         if changed:
             raise ModelError(
                 f"{place}: expected a training of {name} to build on, found one with another {', '.join(changed)}. "
