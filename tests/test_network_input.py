@@ -11,6 +11,8 @@ import pytest
 
 from mien.errors import ModelError
 from mien.recognition.classifier import Classifier
+from mien.workflows.load_model import open_model
+from mien.workflows.options import ModelOptions
 
 NAMES = ("a", "b")
 
@@ -151,3 +153,35 @@ def test_network_without_an_image_input_is_rejected(tmp_path: Path, shape: list[
     path = mean_network(tmp_path / "m.onnx", shape, axes=list(range(1, len(shape))))
     with pytest.raises(ModelError, match=r"expected one input of shape \(n, height, width, channels\)"):
         Classifier(path, class_names=NAMES)
+
+
+@pytest.mark.parametrize("scale", ["1", True, 0, -1.0, float("nan"), float("inf"), 10**400, [1]])
+def test_invalid_pixel_scales_are_refused(tmp_path: Path, scale: object) -> None:
+    path = mean_network(tmp_path / "m.onnx", ["n", 48, 48, 1], axes=[1, 2, 3])
+    with pytest.raises(ModelError, match="`pixel_scale` to be a number over 0"):
+        Classifier(path, class_names=NAMES, pixel_scale=scale)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="`pixel_scale` to be a number over 0"):
+        open_model(path, ModelOptions(class_names=list(NAMES), pixel_scale=scale))  # type: ignore[arg-type]
+
+
+def test_numpy_numbers_are_pixel_scales(tmp_path: Path) -> None:
+    path = mean_network(tmp_path / "m.onnx", ["n", 48, 48, 1], axes=[1, 2, 3])
+    assert Classifier(path, class_names=NAMES, pixel_scale=np.float32(1)).card.input.high == 255  # type: ignore[arg-type]
+
+
+def test_a_pixel_scale_beside_a_pixel_range_is_refused(tmp_path: Path) -> None:
+    path = mean_network(tmp_path / "m.onnx", ["n", 48, 48, 1], axes=[1, 2, 3])
+    with pytest.raises(ModelError, match="`pixel_scale` or `pixel_range`, got both"):
+        Classifier(path, class_names=NAMES, pixel_scale=1, pixel_range=(0, 255))
+    with pytest.raises(ModelError, match="`pixel_scale` or `pixel_range`, got both"):
+        open_model(path, ModelOptions(class_names=list(NAMES), pixel_scale=1, pixel_range=(0, 255)))
+
+
+def test_messages_name_the_arguments_of_the_function_that_was_called(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="Leave out `class_names`, `pixel_scale`"):
+        Classifier("tiny", class_names=NAMES)
+    with pytest.raises(ModelError, match="Leave out `model_class_names`, `pixel_scale`"):
+        open_model("tiny", ModelOptions(class_names=list(NAMES)))
+    path = mean_network(tmp_path / "m.onnx", ["n", 48, 48, 1], axes=[1, 2, 3])
+    with pytest.raises(ModelError, match="`model_class_names` to be a list of names, got 7"):
+        open_model(path, ModelOptions(class_names=7))  # type: ignore[arg-type]

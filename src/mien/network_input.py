@@ -84,6 +84,10 @@ class NetworkInput:
         return np.repeat(pixels, self.channels, axis=axis) if self.channels > 1 else pixels
 
 
+_LARGEST_VALUE = 1e6
+"""Maximum of a pixel range, and of a pixel scale."""
+
+
 def check_pixel_range(given: Any) -> tuple[float, float] | None:
     """Validate the input values of black and white pixels.
 
@@ -97,9 +101,28 @@ def check_pixel_range(given: Any) -> tuple[float, float] | None:
         low, high = (float(value) for value in given)
     except (TypeError, ValueError, OverflowError, NotImplementedError) as error:  # the last: memoryview
         raise ModelError.from_parts(expected=expected, received=quoted(given)) from error
-    if not -1e6 <= low < high <= 1e6:
+    if not -_LARGEST_VALUE <= low < high <= _LARGEST_VALUE:
         raise ModelError.from_parts(expected=expected, received=quoted(given))
     return low, high
+
+
+def check_pixel_scale(given: Any, pixel_range: tuple[float, float] | None) -> float | None:
+    """Validate the factor of pixel values from 0 to 255, which is given in place of a pixel range.
+
+    Raises:
+        ModelError: If it is not a finite number over 0, or a pixel range is given as well.
+    """
+    if given is None:
+        return None
+    is_number = isinstance(given, int | float | np.integer | np.floating) and not isinstance(given, bool)
+    if not is_number or not 0 < given <= _LARGEST_VALUE:
+        raise ModelError(
+            f"Expected `pixel_scale` to be a number over 0, got {quoted(given)}. "
+            "Give what pixels from 0 to 255 are multiplied by, for example 1, or leave it out."
+        )
+    if pixel_range is not None:
+        raise ModelError("Expected `pixel_scale` or `pixel_range`, got both. Leave one of them out.")
+    return float(given)
 
 
 def check_input_shape(given: Any) -> tuple[int, int, int] | None:

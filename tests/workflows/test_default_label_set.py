@@ -86,3 +86,21 @@ def test_data_with_sources_are_evaluated_on_their_test_split() -> None:
     assert mien.evaluate("tiny", named).split == mien.evaluate("tiny", dataset).split == PRIVATE_TEST
     selection = replace(named, split=np.full(len(named), PUBLIC_TEST, f"<U{max(map(len, SPLITS))}"))
     assert mien.evaluate("tiny", selection).split == PUBLIC_TEST
+
+
+def test_predictions_that_a_classifier_averages_are_told_and_not_averaged_again() -> None:
+    dataset = make_dataset(7, 7, 14)
+    averaged = mien.evaluate(mien.Classifier("tiny", flip_tta=True), dataset)
+    assert averaged.to_dict()["flip_tta"] is True
+    for again in (
+        mien.evaluate("tiny", dataset, flip_tta=True),
+        mien.evaluate(mien.Classifier("tiny", flip_tta=True), dataset, flip_tta=True),
+    ):
+        np.testing.assert_allclose(again.probabilities, averaged.probabilities, atol=1e-6)
+    assert mien.evaluate("tiny", dataset).to_dict()["flip_tta"] is False
+
+
+@pytest.mark.parametrize("options", [{"flip_tta": "no"}, {"detect": "yes"}])
+def test_words_are_not_taken_for_true(options: dict[str, Any]) -> None:
+    with pytest.raises(mien.DataError, match="as True or False, got"):
+        mien.evaluate("tiny", "synthetic:70", **options)

@@ -262,13 +262,14 @@ class Classifier:
 
         Raises:
             DataError: If the crops have another shape or type.
-            ModelError: If the network has no class activation maps, because it does not end in global average pooling.
+            ModelError: If the network has no class activation maps, because it is not an ONNX file or does not end in
+                global average pooling.
         """
         name = MAPS.get(self.card.output, "")
         if name not in {output.name for output in self._network.outputs}:
             raise ModelError(
-                f"{self.name}: expected a network with class activation maps. Networks that end in global average "
-                "pooling have them, such as those of the recipes compact and small."
+                f"{self.name}: expected a network with class activation maps. Those in ONNX files that end in global "
+                "average pooling have them, such as those of the recipes compact and small."
             )
         maps = self._run(self._check_crops(crops), name)
         if not self.flip_tta:

@@ -14,6 +14,7 @@ from mien.network_input import (
     NetworkInput,
     check_input_shape,
     check_pixel_range,
+    check_pixel_scale,
     read_input,
 )
 from mien.recognition.model_files import BUNDLED, RUN_MODEL, RUN_NETWORK, read_model
@@ -50,7 +51,8 @@ class Description:
             variable dimensions.
 
     Raises:
-        ModelError: If the pixel range is not two increasing numbers, or the input shape not that of an image.
+        ModelError: If the pixel scale is not a number over 0, the pixel range is not two increasing numbers, both are
+            given, or the input shape is not that of an image.
     """
 
     class_names: Sequence[str] | None = None
@@ -61,6 +63,7 @@ class Description:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pixel_range", check_pixel_range(self.pixel_range))
+        object.__setattr__(self, "pixel_scale", check_pixel_scale(self.pixel_scale, self.pixel_range))
         object.__setattr__(self, "input_shape", check_input_shape(self.input_shape))
 
     @property
@@ -96,7 +99,9 @@ def open_described(
         network = open_network(Path(model), kind, threads, input_shape)
         input_shape = None if kind in CROP_FORMATS else input_shape
     if network.card is not None and described.given:
-        raise DescribedCardError(f"{shown(network.name)}: {HAS_CARD}")
+        raise DescribedCardError(
+            f"{shown(network.name)}: {HAS_CARD.replace('model_class_names', 'class_names')}"
+        )
     if network.card is not None:
         return network, network.card, check_network(network, network.card)
     if described.class_names is None:

@@ -63,7 +63,7 @@ class Recognizer:
         min_confidence: if the highest probability of a face is below this value, in [0, 1], its label is `"uncertain"`.
             Its score and probabilities do not change, and `face.expression.best` is the most probable expression.
         min_detection_confidence: faces whose detection confidence is below this value, in [0, 1], are left out. The
-            built-in detector returns faces from 0.3 on.
+            built-in detector returns faces from 0.3 on, in images of at most 64 pixels from 0.15 on.
         threads: number of CPU threads per call, 0 to 256; 0 lets ONNX Runtime choose.
         flip_tta: whether to average the probabilities of each face and its mirror image (test-time augmentation), which
             is more accurate but takes twice the time of the classifier. A classifier object has its own setting.

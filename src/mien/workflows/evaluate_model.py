@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.recognition.values import boolean
 from mien.workflows.crop_faces import require_crop_folder, save_crops
 from mien.workflows.evaluation_classes import (
     CommonClasses,
@@ -79,6 +80,7 @@ class EvaluateOptions:
         logits = bool(options.pop("logits", False))
         opening = ModelOptions(class_names=options.pop("model_class_names", None), logits=logits, **model)
         place = None if out is None else Path(out)
+        flip_tta = boolean(flip_tta, "flip_tta")
         return cls(split, DataOptions(**options), opening, flip_tta, place, force, write=place is not None)
 
 
@@ -198,6 +200,9 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
     if folder:
         require_replaceable(folder, force=options.force)
     predict, labels = loaded.probabilities, loaded.labels
+    averaged = (
+        loaded.classifier is not None and loaded.classifier.flip_tta
+    )  # a mien.Classifier(flip_tta=True)
     mapping: LabelMapping | None
     if common := _common_classes(options, dataset):
         columns = common.columns[(options.compared or ()).index(labels)]
@@ -210,8 +215,9 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
     with reporter.progress(f"Evaluating on {split}") as advance:
         evaluation = score(
             predict, dataset, class_names=labels, split=split, model=str(loaded.path),
-            flip_tta=options.flip_tta, progress=advance,
+            flip_tta=options.flip_tta and not averaged, progress=advance,
         )  # fmt: skip
+    evaluation = replace(evaluation, flip_tta=options.flip_tta or averaged)
     if mapping:
         evaluation = replace(evaluation, label_mapping=mapping.to_dict())
     problem: OSError | None = None

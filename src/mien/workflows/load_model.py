@@ -8,8 +8,8 @@ model.probabilities(crops)               # uint8 (n, 48, 48) -> float (n, classe
 
 from __future__ import annotations
 
-import math
 import sys
+from collections.abc import Iterable
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,8 @@ from mien.class_names import parse_class_names
 from mien.errors import ModelError
 from mien.files import url_in
 from mien.model_kinds import EXAMPLE_LABELS, HAS_CARD, KERAS_KINDS, ModelKind, kind_of, refusal, shown
-from mien.network_input import check_input_shape, check_pixel_range
+from mien.network_input import check_input_shape, check_pixel_range, check_pixel_scale
+from mien.quoting import quoted
 from mien.recognition.model_files import BUNDLED, RUN_MODEL, RUN_NETWORK, remedy_for_missing
 from mien.training.keras_start import prepare_keras
 from mien.workflows.loaded_model import (
@@ -112,15 +113,11 @@ def _checked(options: ModelOptions) -> ModelOptions:
     Raises:
         ModelError: If the pixel scale, the pixel range or the input shape is invalid.
     """
-    scale = options.pixel_scale
-    if scale is not None and not (math.isfinite(scale) and scale > 0):
-        raise ModelError(
-            f"Expected `pixel_scale` to be a number over 0, got {scale:g}. "
-            "Give what pixels from 0 to 255 are multiplied by, for example 1, or leave it out."
-        )
+    pixel_range = check_pixel_range(options.pixel_range)
     return replace(
         options,
-        pixel_range=check_pixel_range(options.pixel_range),
+        pixel_scale=check_pixel_scale(options.pixel_scale, pixel_range),
+        pixel_range=pixel_range,
         input_shape=check_input_shape(options.input_shape),
     )
 
@@ -210,10 +207,18 @@ def look_at(model: str) -> ModelKind:
 
 
 def parse_names(names: str | Sequence[str] | None) -> list[str] | None:
-    """Parse class names from a list or comma-separated text."""
-    if not names:
+    """Parse class names from a list or comma-separated text.
+
+    Raises:
+        ModelError: If they are something else.
+    """
+    if names is None or (isinstance(names, str) and not names):
         return None
-    return list(parse_class_names(names)) if isinstance(names, str) else list(names)
+    if isinstance(names, str):
+        return list(parse_class_names(names))
+    if not isinstance(names, Iterable):
+        raise ModelError(f"Expected `model_class_names` to be a list of names, got {quoted(names)}.")
+    return list(names) or None
 
 
 def _open_object(model: Any, options: ModelOptions, names: list[str] | None) -> LoadedModel:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.class_names import as_ordered, in_index_order
 from mien.errors import ModelError
+from mien.recognition.values import boolean
 from mien.training.custom import CustomParts
 from mien.wording import did_you_mean
 
@@ -56,6 +57,8 @@ class DataOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", as_ordered(self.class_names))
+        if self.detect is not None:
+            object.__setattr__(self, "detect", boolean(self.detect, "detect"))
 
     def kept(self) -> dict[str, Any]:
         """Return the options that `recipe.json` stores to read the same data again, without empty entries."""
