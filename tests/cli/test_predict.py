@@ -17,6 +17,7 @@ from mien.labels import FER2013
 from mien.ownership import LIST
 from mien.recognition.video import probe, read_frames
 from mien.recognition.video.writer import VideoWriter
+from tests.builders.models import make_onnx
 from tests.builders.portraits import PORTRAIT
 from tests.builders.videos import make_video, spoil_packets
 from tests.helpers.command import is_one_sentence, mien, mien_process
@@ -272,6 +273,14 @@ def test_nothing_heavy_is_imported() -> None:
 
 
 @pytest.mark.slow
+def test_explain_refuses_a_network_without_heat_maps_before_it_predicts(tmp_path: Path) -> None:
+    model = make_onnx(tmp_path / "plain.onnx")
+    done = mien("predict", PORTRAIT, "--model", model, "--save", tmp_path / "heat", "--explain")
+    is_one_sentence(done, "a network with class activation maps")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert not (tmp_path / "heat").exists()
+
+
 def test_explain_draws_a_heat_map_on_the_face(tmp_path: Path) -> None:
     done = mien("predict", PORTRAIT, "--save", tmp_path / "plain")
     assert done.returncode == 0, done.stderr

@@ -91,7 +91,7 @@ def predict(
         "min_confidence": min_confidence,
         "min_detection_confidence": min_detection_confidence,
     }
-    recognizer = open_recognizer(model, opening, flip_tta=flip_tta, **limits)
+    recognizer = open_recognizer(model, opening, flip_tta=flip_tta, explain=explain, **limits)
     videos = [one for one in sources if one.kind != "image"]
     images = [one for one in sources if one.kind == "image"]
     failures = Failures(keeps_files=bool(csv or save))

@@ -12,18 +12,24 @@ if TYPE_CHECKING:
     from mien.workflows.options import ModelOptions
 
 
-def open_recognizer(model: str, opening: ModelOptions, *, flip_tta: bool, **limits: Any) -> Recognizer:
+def open_recognizer(
+    model: str, opening: ModelOptions, *, flip_tta: bool, explain: bool = False, **limits: Any
+) -> Recognizer:
     """Return the recognizer of `mien predict`.
 
     Args:
         model: a bundled name, a model file or a run folder.
         opening: the label set to predict in, and the class names and pixel range of a file without a card.
         flip_tta: average the probabilities of each crop and its mirror image.
+        explain: whether heat maps are needed; a network without them is then refused before images are processed.
         limits: further options of `Recognizer`.
 
     Raises:
-        ModelError: If the model is missing, damaged, has unknown class names, or does not have the label set.
+        ModelError: If the model is missing, damaged, has unknown class names, or does not have the label set or heat maps.
     """
+    import numpy as np
+
+    from mien.images import CROP_SIZE
     from mien.recognition.model_files import BUNDLED
     from mien.recognition.recognizer import Recognizer
     from mien.workflows.load_model import open_classifier
@@ -34,4 +40,6 @@ def open_recognizer(model: str, opening: ModelOptions, *, flip_tta: bool, **limi
     if opened.note:
         err.print(with_options(opened.note))
     opened.classifier.flip_tta = flip_tta
+    if explain:
+        opened.classifier.activation_maps(np.zeros((1, CROP_SIZE, CROP_SIZE), np.uint8))
     return Recognizer(opened.classifier, **limits)
