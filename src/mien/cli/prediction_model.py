@@ -25,7 +25,8 @@ def open_recognizer(
         limits: further options of `Recognizer`.
 
     Raises:
-        ModelError: If the model is missing, damaged, has unknown class names, or does not have the label set or heat maps.
+        ModelError: If the model is missing or damaged, its class names are unknown, or it does not have the label set or
+            heat maps.
     """
     import numpy as np
 
