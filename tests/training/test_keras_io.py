@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
+import tensorflow as tf
 
 import mien
 from mien.card import Head
@@ -197,6 +198,23 @@ def test_another_input_shape_is_refused(tmp_path: Path) -> None:
     path = save_network(network, tmp_path / "m.keras", CARD)
     with pytest.raises(ModelError, match=r"takes \(48, 48, 1\), got one that takes \(None, 64, 64, 3\)"):
         load_classifier(path)
+
+
+@pytest.mark.slow
+def test_the_settings_of_the_process_do_not_change_an_onnx_file(tmp_path: Path) -> None:
+    source = save_network(trained_like(COMPACT), tmp_path / "m.keras", CARD)
+    plain = Classifier(export_onnx(source, tmp_path / "a.onnx", CARD)).raw_outputs(crops())
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    tf.config.run_functions_eagerly(True)
+    try:
+        other = Classifier(export_onnx(source, tmp_path / "b.onnx", CARD)).raw_outputs(crops())
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        tf.config.run_functions_eagerly(False)
+        keras.config.set_dtype_policy("float32")
+    np.testing.assert_array_equal(other, plain)
+    kinds = {tensor.data_type for tensor in onnx.load(tmp_path / "b.onnx").graph.initializer}
+    assert onnx.TensorProto.BFLOAT16 not in kinds
 
 
 @pytest.mark.slow

@@ -83,7 +83,11 @@ def keras_runs_on_tensorflow() -> bool:
 
 
 def _convert_here(source: str, target: str, card: ModelCard) -> None:
-    """Convert a Keras file in this process."""
+    """Convert a Keras file in this process, whatever its default precision."""
+    import keras
+
+    precision = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tf2onnx and the protobuf of TensorFlow use deprecated functions
@@ -91,6 +95,8 @@ def _convert_here(source: str, target: str, card: ModelCard) -> None:
     except Exception as error:  # Keras, TensorFlow and tf2onnx raise exceptions of many types
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{source}: the conversion to ONNX failed ({reason}).") from error
+    finally:
+        keras.config.set_dtype_policy(precision)
 
 
 def _convert_in_another_process(source: str, target: str, card: ModelCard) -> None:
