@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,10 @@ NOBODY = [0, 0, 0, 0, 0, 0, 0, 0, 0, 10]
 UNKNOWN = [2, 0, 0, 0, 0, 0, 0, 0, 8, 0]
 SPLIT_HALF = [5, 5, 0, 0, 0, 0, 0, 0, 0, 0]
 BOX = "(0, 0, 48, 48)"
+PUBLISHED_ROWS = {
+    "FER2013Train": (0, 28_558), "FER2013Valid": (28_638, 3_579), "FER2013Test": (32_220, 3_573),
+}  # fmt: skip
+"""The first number of an image in each file by split, and its number of rows."""
 
 ten_votes = st.lists(st.integers(0, 10), min_size=10, max_size=10)
 
@@ -79,9 +84,13 @@ def write_table(path: Path, body: Sequence[Sequence[object]]) -> Path:
     return write_csv(path, [HEADER, *body])
 
 
-def write_splits(folder: Path, lines: dict[str, list[list[object]]]) -> Path:
-    for name in ("FER2013Train", "FER2013Valid", "FER2013Test"):
-        write_csv(folder / name / "label.csv", lines[name])
+def write_splits(folder: Path, lines: dict[str, list[list[object]]], *, whole: bool = False) -> Path:
+    """Write the files by split; whole ones have as many rows as those that are published, without a face."""
+    for name, (first, rows) in PUBLISHED_ROWS.items():
+        names = {line[0] for line in lines[name]}
+        others = (f"fer{number:07}.png" for number in range(first, first + 2 * rows) if whole)
+        more = ([other, BOX, *NOBODY] for other in others if other not in names)
+        write_csv(folder / name / "label.csv", [*lines[name], *islice(more, rows - len(lines[name]))])
     return folder
 
 
@@ -219,7 +228,7 @@ def test_per_split_files_are_joined_by_the_numbers_in_image_names(
         ["fer0000059.png", BOX, *HAPPY]
     )  # row 59 has no number, so this is row 60
     for folder in (tmp_path / "votes", tmp_path / "clone" / "data"):
-        write_splits(folder, small_splits)
+        write_splits(folder, small_splits, whole=True)
     dataset = black_images(published_splits())
     for folder in (tmp_path / "votes", tmp_path / "clone"):
         joined = join_votes(dataset, folder)
@@ -231,7 +240,7 @@ def test_per_split_files_are_joined_by_the_numbers_in_image_names(
 def test_per_split_files_take_precedence_over_the_votes_table(
     tmp_path: Path, small_splits: dict[str, list[list[object]]]
 ) -> None:
-    write_splits(tmp_path, small_splits)
+    write_splits(tmp_path, small_splits, whole=True)
     write_table(tmp_path / "fer2013new.csv", [[split, "x.png", *HAPPY] for split in published_splits()])
     assert len(join_votes(black_images(published_splits()), tmp_path)) == 3
 
@@ -319,6 +328,38 @@ def test_errors_in_the_per_split_files_are_reported(
     small_splits["FER2013Train"].append(line)
     with pytest.raises(DataError, match=sentence):
         join_votes(black_images(published_splits()), write_splits(tmp_path, small_splits))
+
+
+def test_per_split_files_with_too_few_or_too_many_rows_are_refused(
+    tmp_path: Path, small_splits: dict[str, list[list[object]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = black_images(published_splits())
+    write_splits(tmp_path, small_splits)
+    with pytest.raises(
+        DataError, match=r"FER2013Train/label\.csv: expected 28,558 rows, got 1\. Is the file cut"
+    ):
+        join_votes(dataset, tmp_path)
+    monkeypatch.setattr("mien.data.votes.PUBLISHED_ROWS", dict.fromkeys(PUBLISHED_ROWS, 1))
+    assert len(join_votes(dataset, tmp_path)) == 3
+    small_splits["FER2013Test"].append(["fer0035800.png", BOX, *HAPPY])
+    write_splits(tmp_path, small_splits)
+    with pytest.raises(
+        DataError, match=r"FER2013Test/label\.csv: expected 1 rows, got 2\. Is this the file of"
+    ):
+        join_votes(dataset, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED_ROWS)
+def test_per_split_files_that_end_one_row_early_are_refused(
+    tmp_path: Path, small_splits: dict[str, list[list[object]]], name: str
+) -> None:
+    path = write_splits(tmp_path, small_splits, whole=True) / name / "label.csv"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]))
+    rows = PUBLISHED_ROWS[name][1]
+    with pytest.raises(DataError, match=f"{name}/label.csv: expected {rows:,} rows, got {rows - 1:,}"):
+        join_votes(black_images(published_splits()), tmp_path)
 
 
 def test_missing_votes_files_are_named(tmp_path: Path, small_splits: dict[str, list[list[object]]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import posixpath
 import shutil
 import tarfile
 import tempfile
@@ -10,14 +11,15 @@ import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NoReturn
 
 from mien.data.packed import MOST_MEMBERS, packing_of, stream_tar
 from mien.errors import DataError
+from mien.labels import quote
 from mien.unpacking import UnpackError, budget_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _MOST_BYTES = 50 * 2**30
 """Maximum unpacked size of an archive."""
@@ -30,6 +32,8 @@ _ENDINGS = frozenset(
 _DATA_ENDINGS = frozenset({".parquet", ".npz"})
 _FEWEST = 2
 _FEWEST_BYTES = 100  # compressed bytes per file; an image of 48x48 pixels takes about 500
+_LONGEST_GOAL = 4096  # characters; the longest path that a link can have on Linux
+_MOST_NESTED = 16  # maximum depth of links to folders that contain links to folders
 _BROKEN = (
     EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, tarfile.TarError,
     zipfile.BadZipFile,
@@ -75,7 +79,7 @@ def _names(path: Path) -> Iterator[str]:
         if packing == "plain" and path.suffix != ".tar":
             return
         for info in stream_tar(file, packing, stack).entries(MOST_MEMBERS):
-            if info.isfile() and _is_wanted(info.name):
+            if (info.isfile() or info.islnk() or info.issym()) and _is_wanted(info.name):
                 yield info.name
 
 
@@ -83,8 +87,11 @@ def _names(path: Path) -> Iterator[str]:
 def unpacked(path: Path) -> Iterator[Path]:
     """Unpack the files of an archive to a temporary folder, which is removed at the end of the block.
 
+    A link in a tar archive becomes a copy of the file or folder in the archive that it leads to.
+
     Raises:
-        DataError: If the archive is damaged or encrypted, or exceeds the size limits.
+        DataError: If the archive is damaged or encrypted, exceeds the size limits, has two members for one file, or has
+            links that lead to no file in it.
     """
     with tempfile.TemporaryDirectory(prefix="mien-archive-") as folder:
         try:
@@ -99,31 +106,171 @@ def unpacked(path: Path) -> Iterator[Path]:
 
 
 def _unpack(path: Path, folder: Path) -> None:
-    packed = path.stat().st_size
+    packed, target = path.stat().st_size, _Target(path, folder)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir() and _is_wanted(info.filename)]
             _require_bounded(path, packed, sum(info.file_size for info in infos), len(infos))
             for info in infos:
                 with archive.open(info) as stream:
-                    _copy(stream, folder, info.filename)
+                    target.write(stream, info.filename)
         return
     with path.open("rb") as file, ExitStack() as stack:
         tar = stream_tar(file, packing_of(file.read(6)), stack)
-        size = 0
-        for count, entry in enumerate(tar.entries(_most_files(packed)), start=1):
-            if entry.isfile() and _is_wanted(entry.name) and (member := tar.extractfile(entry)) is not None:
-                size += entry.size
-                _require_bounded(path, packed, size, count)
-                _copy(member, folder, entry.name)
+        for entry in tar.entries(_most_files(packed)):
+            target.count += 1
+            if not _is_wanted(entry.name):
+                continue
+            if entry.issym() or entry.islnk():
+                target.add_link(entry)
+            elif entry.isfile() and (member := tar.extractfile(entry)) is not None:
+                target.require_space(entry.size)
+                target.write(member, entry.name)
+    target.resolve_links()
 
 
-def _copy(stream: IO[bytes], folder: Path, name: str) -> None:
+class _Target:
+    """The folder that the members of an archive are unpacked to, each to its place: a path below the folder.
+
+    Args:
+        archive: the archive.
+        folder: the folder.
+
+    Attributes:
+        count: number of members and of copied files.
+    """
+
+    def __init__(self, archive: Path, folder: Path) -> None:
+        self._archive, self._folder = archive, folder
+        self._packed = archive.stat().st_size
+        self._names: dict[str, str] = {}
+        self._links: dict[str, str | None] = {}
+        self._size = self.count = 0
+
+    def require_space(self, size: int) -> None:
+        """Count the bytes of a file that will be written.
+
+        Raises:
+            UnpackError: If the limits are exceeded.
+        """
+        self._size += size
+        _require_bounded(self._archive, self._packed, self._size, self.count)
+
+    def write(self, stream: IO[bytes], name: str) -> None:
+        """Write a member; of several members with one name, the last one stays.
+
+        Raises:
+            DataError: If a member with another name has the same place.
+        """
+        place = self._claim(name)
+        self._links.pop(place, None)
+        target = self._folder / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            shutil.copyfileobj(stream, file)
+
+    def add_link(self, entry: tarfile.TarInfo) -> None:
+        """Remember a link, because the file that it leads to may come later.
+
+        Raises:
+            DataError: If a member with another name has the same place.
+        """
+        place, goal = self._claim(entry.name), _goal_of(entry)
+        if goal == place and (self._folder / place).is_file():  # tar's entry for a file that is added again
+            return
+        (self._folder / place).unlink(missing_ok=True)
+        self._links[place] = goal
+
+    def resolve_links(self) -> None:
+        """Copy the files and folders that links lead to.
+
+        Raises:
+            DataError: If a link leads to none in the archive, or the limits are exceeded.
+        """
+        links = _ends(self._links)
+        for _ in range(_MOST_NESTED):
+            unfinished = {str(parent) for place in links for parent in PurePosixPath(place).parents}
+            rest = {
+                place: goal for place, goal in links.items() if not self._resolve(place, goal, unfinished)
+            }
+            if not rest:
+                return
+            if len(rest) == len(links):
+                break
+            links = rest
+        lead = "link that leads" if len(links) == 1 else "links that lead"
+        raise DataError(
+            f"{self._archive}: expected links to files in the archive, got {len(links):,} {lead} to none, such as "
+            f"{quote(self._names[next(iter(links))])}. Unpack it yourself and give the folder."
+        )
+
+    def _resolve(self, place: str, goal: str | None, unfinished: set[str]) -> bool:
+        """Copy the file or folder that a link leads to; return whether it is there, without links below it."""
+        if goal is None or goal in unfinished:
+            return False
+        source, target = self._folder / goal, self._folder / place
+        files = [source] if source.is_file() else [file for file in source.rglob("*") if file.is_file()]
+        if not files:
+            return False
+        self._require_free(place, self._names[place])
+        self.count += len(files) - 1  # the link is counted already
+        for file in files:
+            self.require_space(file.stat().st_size)
+            copy = target if file == source else target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        return True
+
+    def _claim(self, name: str) -> str:
+        """Return the place of a member, which no member with another name may have."""
+        place, plain = _place_of(name), str(PurePosixPath(name))
+        if place not in self._names:
+            self._require_free(place, name)
+        elif self._names[place] != plain:
+            self._refuse(place, name)
+        self._names[place] = plain
+        return place
+
+    def _require_free(self, place: str, name: str) -> None:
+        """Check that a place is free, also on a file system that ignores case."""
+        if (self._folder / place).exists():
+            self._refuse(place, name)
+
+    def _refuse(self, place: str, name: str) -> NoReturn:
+        raise DataError(
+            f"{self._archive}: expected members that are different files when they are unpacked, got {quote(name)} for "
+            f"{quote(place)}, which is taken by another one. Unpack it yourself and give the folder."
+        )
+
+
+def _place_of(name: str) -> str:
+    """Return the path below the folder for the name of a member."""
     parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in {"/", "..", "."}]
-    target = folder.joinpath(*(part.replace(":", "_") for part in parts))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as file:
-        shutil.copyfileobj(stream, file)
+    return "/".join(part.replace(":", "_") for part in parts)
+
+
+def _goal_of(link: tarfile.TarInfo) -> str | None:
+    """Return the place that a link leads to; `None` if it is outside of the archive, or would not be unpacked."""
+    goal = link.linkname
+    if len(goal) > _LONGEST_GOAL or (link.issym() and goal.startswith("/")):
+        return None
+    if link.issym():  # relative to its folder; the name of a hard link is that of a member
+        goal = posixpath.normpath(posixpath.join(posixpath.dirname(link.name.lstrip("/")), goal))
+    return (_place_of(goal) or None) if _is_wanted(goal) else None
+
+
+def _ends(links: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Return the end of the chain that begins with each link: no link; `None` outside of the archive, and for a loop."""
+    ends: dict[str, str | None] = {}
+    for start in links:
+        chain: dict[str, None] = {}
+        at: str | None = start
+        while at is not None and at in links and at not in ends and at not in chain:
+            chain[at] = None
+            at = links[at]
+        end = None if at is None or at in chain else ends.get(at, at)
+        ends |= dict.fromkeys(chain, end)
+    return ends
 
 
 def _require_bounded(path: Path, packed: int, size: int, count: int) -> None:

@@ -27,6 +27,9 @@ VOTE_COLUMNS = (*FERPLUS.classes, "unknown", "NF")
 
 SPLIT_FOLDERS = {"FER2013Train": TRAINING, "FER2013Valid": PUBLIC_TEST, "FER2013Test": PRIVATE_TEST}
 
+PUBLISHED_ROWS = {"FER2013Train": 28_558, "FER2013Valid": 3_579, "FER2013Test": 3_573}
+"""The number of rows of each `label.csv`, which has no header; the table has a row for each image instead."""
+
 TABLE_NAME = "fer2013new.csv"
 
 PUBLISHED_IMAGES = 35_887
@@ -131,14 +134,23 @@ def _read_by_split(folder: Path, dataset: Dataset) -> NDArray[np.int64]:
     votes = np.zeros((PUBLISHED_IMAGES, len(VOTE_COLUMNS)), np.int64)
     listed: set[int] = set()
     for name, expected in SPLIT_FOLDERS.items():
-        for where, fields in _read_lines(folder / name / "label.csv", first=1):
+        lines = _read_lines(folder / name / "label.csv", first=1)
+        for where, fields in lines:
             row = int(numbered[_parse_name(fields, where, len(numbered))])
             if row in listed:
                 raise DataError(f"{where}: expected each image once, got {fields[0]} again. {_SOURCE}")
             listed.add(row)
             _require_split(split[row], expected, where, dataset)
             votes[row] = _parse_votes(fields[2:], where)
+        _require_rows(len(lines), name)
     return votes
+
+
+def _require_rows(count: int, folder: str) -> None:
+    """Check the number of rows of a `label.csv`: one that ends after a whole row has no other sign of it."""
+    if count != (published := PUBLISHED_ROWS[folder]):
+        remedy = f"{_CUT} Download it again." if count < published else _SOURCE
+        raise DataError(f"{folder}/label.csv: expected {published:,} rows, got {count:,}. {remedy}")
 
 
 def _parse_name(fields: list[str], where: str, count: int) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mien.html_table import html_table
 from mien.wording import counted
 from mien.workflows.comparison_inputs import open_sides
-from mien.workflows.crop_faces import require_crop_folder, save_crops
+from mien.workflows.crop_faces import keep_crops, require_crop_folder
 from mien.workflows.evaluate_model import EvaluateOptions, run_evaluation
 from mien.workflows.notebook import default_reporter
 from mien.workflows.options import refuse_given
@@ -184,7 +184,7 @@ def run_comparison(
         {"out": options.out, "force": options.force},
         remedy=", or evaluate each model by itself",
     )
-    require_crop_folder(options.data.keep_crops, detect=options.data.detect)
+    require_crop_folder(options.data.keep_crops, detect=options.data.detect, data=data)
     keep, options = options.data.keep_crops, replace(options, write=False)
     options = replace(options, data=replace(options.data, keep_crops=None))
     quiet = _Once(reporter)
@@ -196,8 +196,8 @@ def run_comparison(
         )
         for side in sides
     ]
-    if keep is not None and done[0].dataset is not None:
-        save_crops(done[0].dataset, keep)
+    if done[0].dataset is not None:
+        keep_crops(done[0].dataset, keep, reporter)
     one, other = (evaluated.evaluation for evaluated in done)
     if one.groups is not None:
         reporter.warning(f"Note: {_INDEPENDENT}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.recognition.values import boolean
-from mien.workflows.crop_faces import require_crop_folder, save_crops
+from mien.workflows.crop_faces import keep_crops, require_crop_folder
 from mien.workflows.evaluation_classes import (
     CommonClasses,
     in_classes_of,
@@ -191,10 +191,9 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
     if options.out:
         require_folder(options.out)
     given = None if options.split is None else find_split(options.split)
-    require_crop_folder(options.data.keep_crops, detect=options.data.detect)
+    require_crop_folder(options.data.keep_crops, detect=options.data.detect, data=data)
     loaded, dataset = open_and_read(model, data, options, reporter)
-    if options.data.keep_crops is not None:
-        save_crops(dataset, options.data.keep_crops)
+    keep_crops(dataset, options.data.keep_crops, reporter)
     whole, split = dataset, given or default_split(dataset, loaded, reporter)
     folder = _folder_of(loaded, split, options, data, dataset)
     if folder:

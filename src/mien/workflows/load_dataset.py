@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
+from mien.recognition.values import boolean
 from mien.renamed import renamed_parameters
 from mien.workflows.crop_faces import make_cropper, require_crop_folder, save_crops
 
@@ -62,7 +64,8 @@ def load(
         split_seed: random seed of this division.
         detect: whether the images are photos, in each of which the largest face is detected, aligned and cropped, as for
             `mien.Recognizer`. By default each image is used as a face. Photos without a face are left out.
-        keep_crops: with `detect`: a new folder to save the crops to, in folders named for their classes.
+        keep_crops: with `detect`: a new folder to save the crops to, in folders named for their classes; not in the
+            folder of the data. Photos without a label are not saved.
         crop: with your own detector: a function from a photo to the crop of its face, see
             `mien.data.reading_options.Crop`.
         votes: the FER+ votes for a table: `fer2013new.csv`, or the folder that contains `FER2013Train`; by default
@@ -79,13 +82,16 @@ def load(
     """
     from mien.data import load as read
 
+    detect = boolean(detect, "detect")
     if detect and crop is not None:
         raise DataError("Expected `detect` or `crop`, got both. Leave one of them out.")
-    require_crop_folder(keep_crops, detect=detect)
+    require_crop_folder(keep_crops, detect=detect, data=path)
     dataset = read(
         path, label_set, class_names=class_names, merge=merge, group=group, shares=shares, split_seed=split_seed,
         crop=make_cropper() if detect else crop, votes=votes, cache=cache, progress=progress,
     )  # fmt: skip
-    if keep_crops is not None:
-        save_crops(dataset, keep_crops)
-    return dataset
+    if keep_crops is None:
+        return dataset
+    left_out = dataset.left_out
+    left_out = replace(left_out, remarks=(*left_out.remarks, *save_crops(dataset, keep_crops)))
+    return replace(dataset, left_out=left_out)
