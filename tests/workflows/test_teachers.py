@@ -185,7 +185,9 @@ def test_given_teachers_override_those_of_the_recipe(
 def test_occupied_run_folder_is_refused_before_training(
     tmp_path: Path, trainings: Trainings, begin: Begin
 ) -> None:
-    trainings(DATASET, RunConfig(get_recipe("small"), "fer2013.csv", "fer2013"), tmp_path / "mine", resume=False)
+    trainings(
+        DATASET, RunConfig(get_recipe("small"), "fer2013.csv", "fer2013"), tmp_path / "mine", resume=False
+    )
     with pytest.raises(ModelError, match="resume=True"):
         begin(tmp_path / "mine")
     with pytest.raises(ModelError, match="a run folder of its own"):
