@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import pickle
+import socket
 import threading
 import time
 from contextlib import closing
@@ -48,6 +51,52 @@ def test_a_local_video_is_read_in_place(tmp_path: Path) -> None:
     with Fetcher().on_disk(Entry(str(video), kind="video"), None) as path:
         assert path == str(video)
     assert video.exists()
+
+
+def test_a_copy_is_made_in_the_folder_of_the_worker_while_that_exists(tmp_path: Path) -> None:
+    (tmp_path / "worker").mkdir()
+    fetcher = Fetcher().copying_to(str(tmp_path / "worker"))
+    for one in (fetcher, pickle.loads(pickle.dumps(fetcher))):  # noqa: S301
+        with one.on_disk(Entry("/film.mp4", where="tar"), b"film") as path:
+            assert Path(path).parents[1] == tmp_path / "worker"
+        assert not list((tmp_path / "worker").iterdir())
+    (tmp_path / "worker").rmdir()  # by a program that removes old temporary files
+    with fetcher.on_disk(Entry("/film.mp4", where="tar"), b"film") as path:
+        assert Path(path).read_bytes() == b"film"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+@pytest.mark.parametrize("name", ["pipe.jpg", "link.jpg", "pipe.mp4", "link.mp4"])
+def test_a_named_pipe_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    pipe = tmp_path / f"pipe{Path(name).suffix}"
+    os.mkfifo(pipe)
+    (tmp_path / f"link{pipe.suffix}").symlink_to(pipe)
+    (tmp_path / "list.txt").write_text(f"{name}\n")
+    started = time.monotonic()
+    for source in (tmp_path / name, tmp_path / "list.txt"):
+        (entry,) = Lister().entries([str(source)])
+        fetcher = Fetcher()
+        row, _ = InputRecognizer(SPEC, fetcher)(entry, fetcher.fetch(entry))
+        told = f"{tmp_path / name}: expected a regular file, got a named pipe."
+        assert (row["error_kind"], row["error"]) == ("unreadable", told)
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no sockets with names here")
+def test_what_is_no_regular_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("socket.jpg")  # a short name
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "device.jpg").symlink_to(os.devnull)
+    for name, told in (("socket", "a socket"), ("folder", "a folder"), ("device", "a device")):
+        found = Fetcher().fetch(Entry(str(tmp_path / f"{name}.jpg")))
+        assert (found.kind_of_error, found.error) == (
+            "unreadable",
+            f"expected a regular file, got {told}.",
+        )
+    found = Fetcher().fetch(Entry(str(tmp_path / "gone.jpg")))
+    assert (found.kind_of_error, found.error) == ("missing", "no such file.")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
@@ -338,8 +337,7 @@ def test_a_password_in_a_source_or_in_the_output_is_never_written(tmp_path: Path
         with pytest.raises(DataError, match="expected a URL without a password") as told:
             mien.batch(source, out, workers=1, resume=True)
         assert "secret" not in str(told.value)
-        assert not any(b"secret" in path.read_bytes() for path in out.rglob("*") if path.is_file())
-        shutil.rmtree(out)
+        assert not out.exists()
     with pytest.raises(DataError, match="expected a URL without a password"):
         mien.batch(tmp_path, uri, workers=1)
 

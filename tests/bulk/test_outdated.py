@@ -54,6 +54,15 @@ def test_files_of_earlier_runs_are_removed_and_others_are_kept(tmp_path: Path) -
     assert not (tmp_path / "_mien" / "left" / "0000-ab").exists()
 
 
+def test_lists_of_run_9999_are_earlier_than_run_10000(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    for run in ("9999-ab", "10000-ef", "10001-cd"):
+        storage.write(f"_mien/left/{run}/000000.parquet", b"x")
+    parts = Parts(storage, 10**6, Run("10000-ef", frozenset()))
+    remove_outdated(parts, "_mien/manifest-0002", [])
+    assert storage.names("_mien/left") == ["10001-cd"]
+
+
 def test_files_of_earlier_runs_are_removed_from_a_store() -> None:
     store = fsspec.filesystem("memory")
     storage = Storage("memory://outdated")

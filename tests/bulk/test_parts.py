@@ -14,7 +14,7 @@ import pytest
 from mien.bulk import parts as parts_module
 from mien.bulk.entries import Entry
 from mien.bulk.output import input_row, rows_to_table
-from mien.bulk.parts import PENDING, ROWS, RUNS, STATS, Parts, Run
+from mien.bulk.parts import PENDING, ROWS, RUNS, STATS, Parts, Run, latest_run
 from mien.bulk.storage import Storage
 from mien.errors import DataError
 from mien.files import partial_path
@@ -274,3 +274,64 @@ def test_an_input_without_faces_has_a_flat_row(tmp_path: Path) -> None:
 def test_the_record_of_a_run_is_written_before_its_rows(tmp_path: Path) -> None:
     parts = begin(tmp_path)
     assert [path.stem for path in (tmp_path / RUNS).iterdir()] == [parts.run.name]
+
+
+def run_before(folder: Path, number: int) -> Parts:
+    """A run with that number, whose file about it exists."""
+    storage = Storage(str(folder))
+    storage.write_json(f"{RUNS}/{number:04d}-ffffffff.json", {"accepted": []})
+    return Parts(storage, 10**6, Run(f"{number:04d}-ffffffff", frozenset()))
+
+
+def test_a_job_is_resumed_after_run_9999(tmp_path: Path) -> None:
+    run_before(tmp_path, 9999).commit(table(1))
+    for number in (10_000, 10_001, 10_002):
+        parts = begin(tmp_path)
+        assert parts.run.name.startswith(f"{number}-")
+        assert latest_run(parts.storage) == parts.run
+        parts.require_latest()
+        parts.commit(table(number))
+        assert parts.done_ids().tolist() == ids(1, *range(10_000, number + 1))
+    parts.merge(all_of_them=True)
+    assert merged_uris(tmp_path) == ["/1.jpg", "/10000.jpg", "/10001.jpg", "/10002.jpg"]
+
+
+def test_run_9999_stops_when_run_10000_has_begun(tmp_path: Path) -> None:
+    old = run_before(tmp_path, 9999)
+    old.commit(table(1))
+    begin(tmp_path)
+    with pytest.raises(DataError, match="another process works on this job"):
+        old.merge(all_of_them=True)
+
+
+def test_of_repeated_rows_those_of_the_run_with_the_lowest_number_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = run_before(tmp_path, 9999)
+    old.commit(table(1, 2))
+    now = begin(tmp_path)
+    stall(old, monkeypatch)
+    now.merge(all_of_them=True)
+    assert now.drop_repeated() == 2
+    kept = {path.name[:10]: pq.ParquetFile(path).metadata.num_rows for path in (tmp_path / ROWS).iterdir()}
+    assert kept == {"part-9999-": 2, "part-10000": 0}
+    assert merged_uris(tmp_path) == ["/1.jpg", "/2.jpg"]
+
+
+def test_pending_files_are_merged_in_the_order_of_runs(tmp_path: Path) -> None:
+    run_before(tmp_path, 9999).commit(table(1))
+    now = begin(tmp_path)
+    now.commit(table(2))
+    now.merge(all_of_them=True)
+    assert pq.read_table(tmp_path / ROWS).column("uri").to_pylist() == ["/1.jpg", "/2.jpg"]
+
+
+def test_a_job_that_an_older_version_could_not_resume_after_run_9999_goes_on(tmp_path: Path) -> None:
+    run_before(tmp_path, 9999).commit(table(1))
+    (pending,) = (tmp_path / PENDING).iterdir()
+    storage = Storage(str(tmp_path))
+    for name in ("10000-aaaaaaaa", "10000-bbbbbbbb"):  # of runs that stopped at once
+        storage.write_json(f"{RUNS}/{name}.json", {"accepted": [pending.name]})
+    parts = begin(tmp_path)
+    assert parts.run.name.startswith("10001-")
+    assert parts.done_ids().tolist() == ids(1)

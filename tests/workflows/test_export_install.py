@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,132 @@ def test_symlinked_target_folder_stays_a_symlink(tmp_path: Path) -> None:
     assert (tmp_path / "saved_model").is_symlink()
     assert read_files(tmp_path / "disk") == SMALL
     shutil.rmtree(tmp_path / "disk")
+
+
+def modes(folder: Path) -> dict[str, int]:
+    places = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+    return {path.relative_to(folder).as_posix(): stat.S_IMODE(path.stat().st_mode) for path in places}
+
+
+def test_a_file_that_is_not_on_the_list_is_replaced_only_with_force(tmp_path: Path) -> None:
+    target = tmp_path / "saved_model"
+    install(write_files(tmp_path / "1", {"mien_card.json": "{}"}), target)
+    write_files(target, {"model.json": "mine"})
+    new = {"mien_card.json": "{ }", "model.json": "model"}
+    told = r"model\.json: this file exists, and mien did not write it\. Give `force`\."
+    with guarding("Give `force`."), pytest.raises(DataError, match=told):
+        install(write_files(tmp_path / "2", new), target)
+    assert read_files(target) == {"mien_card.json": "{}", "model.json": "mine"}
+    with guarding(force=True):
+        install(write_files(tmp_path / "3", new), target)
+    assert read_files(target) == new
+    with guarding():  # now it is on the list
+        install(write_files(tmp_path / "4", {"model.json": "again"}), target)
+    assert read_files(target) == {"model.json": "again"}
+
+
+def test_a_link_in_the_place_of_a_file_is_replaced_only_with_force(tmp_path: Path) -> None:
+    target = tmp_path / "saved_model"
+    install(write_files(tmp_path / "1", SMALL), target)
+    (target / "more.pb").symlink_to(tmp_path / "elsewhere")
+    with guarding(), pytest.raises(DataError, match="mien did not write it"):
+        install(write_files(tmp_path / "2", {**SMALL, "more.pb": "x"}), target)
+    assert (target / "more.pb").is_symlink()
+
+
+def test_a_folder_of_earlier_versions_is_replaced_without_force(tmp_path: Path) -> None:
+    target = write_files(tmp_path / "saved_model", {**LARGE, "notes": "mine"})
+    with guarding():
+        install(write_files(tmp_path / "1", SMALL), target)
+    assert read_files(target) == {**LARGE, **SMALL, "notes": "mine"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no modes of folders here")
+def test_modes_of_folders_and_empty_folders_are_kept(tmp_path: Path) -> None:
+    target = tmp_path / "saved_model"
+    install(write_files(tmp_path / "1", LARGE), target)
+    first = modes(target)
+    assert first["."] == stat.S_IMODE((tmp_path / "1").stat().st_mode)
+    write_files(target, {"mine/a/notes": "mine"})
+    (target / "empty" / "below").mkdir(parents=True)
+    (target / "assets" / "photos").mkdir()
+    wanted = {
+        ".": 0o700, "mine": 0o500, "mine/a": 0o750, "empty": 0o711, "empty/below": 0o700, "assets": 0o770,
+        "assets/photos": 0o700, "variables": 0o705,
+    }  # fmt: skip
+    for name, mode in wanted.items():
+        (target / name).chmod(mode)
+    for number in ("2", "3"):
+        install(write_files(tmp_path / number, SMALL), target)
+        assert modes(target) == wanted
+        assert read_files(target) == {**SMALL, "mine/a/notes": "mine"}
+        assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    (target / "mine").chmod(0o700)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no modes of folders here")
+def test_a_private_folder_is_private_while_it_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "saved_model"
+    install(write_files(tmp_path / "1", SMALL), target)
+    write_files(target, {"secret": "mine"})
+    target.chmod(0o700)
+    copy, seen = shutil.copy2, []
+
+    def copy_and_note(source: Path, to: Path, **more: bool) -> None:
+        copy(source, to, **more)
+        if Path(to).name == "secret":
+            seen.append(stat.S_IMODE(Path(to).parent.stat().st_mode))
+
+    monkeypatch.setattr(shutil, "copy2", copy_and_note)
+    install(write_files(tmp_path / "2", SMALL), target)
+    assert seen == [0o700]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "new", "told"),
+    [
+        ({"data": "mine"}, {"data/shard": "a"}, "expected a folder of the model or nothing, got a file"),
+        ({"data/notes": "mine"}, {"data": "a"}, "expected a file of the model or nothing, got a folder"),
+    ],
+)
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_and_a_folder_of_the_same_name_are_refused(
+    tmp_path: Path, theirs: dict[str, str], new: dict[str, str], told: str, *, force: bool
+) -> None:
+    target = tmp_path / "saved_model"
+    install(write_files(tmp_path / "1", SMALL), target)
+    write_files(target, theirs)
+    with guarding(force=force), pytest.raises(DataError, match=told):
+        install(write_files(tmp_path / "2", {**SMALL, **new}), target)
+    assert read_files(target) == {**SMALL, **theirs}
+
+
+def test_an_own_folder_may_become_a_file_and_an_own_file_a_folder(tmp_path: Path) -> None:
+    target = tmp_path / "saved_model"
+    first, second = {"a/b/c": "1", "d": "2"}, {"a": "3", "d/e": "4"}
+    install(write_files(tmp_path / "1", first), target)
+    with guarding():
+        install(write_files(tmp_path / "2", second), target)
+    assert read_files(target) == second
+
+
+def test_a_folder_that_cannot_be_opened_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "saved_model"
+    install(write_files(tmp_path / "1", SMALL), target)
+    write_files(target, {"private/notes": "mine"})
+    scandir = os.scandir
+
+    def scan(path: str) -> object:
+        if str(path).endswith("private"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", scan)
+        with pytest.raises(PermissionError):
+            install(write_files(tmp_path / "2", LARGE), target)
+    assert read_files(target) == {**SMALL, "private/notes": "mine"}

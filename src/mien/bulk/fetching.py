@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,14 +64,26 @@ class Fetcher:
 
     Args:
         storage_options: options for the fsspec file systems of URLs.
+        folder: folder for temporary copies of videos; by default, or if it no longer exists, that of the system.
     """
 
     storage_options: dict[str, Any] = field(default_factory=dict)
+    folder: str | None = None
     _table: _OpenTable | None = field(default=None, repr=False)
     _opening: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.storage_options,)
+        return type(self), (self.storage_options, self.folder)
+
+    def copying_to(self, folder: str | None) -> Fetcher:
+        """Return a fetcher that writes temporary copies of videos to another folder."""
+        return Fetcher(self.storage_options, folder)
+
+    def temporary_folder(self) -> TemporaryDirectory[str]:
+        """Create a folder for temporary copies, which is removed at the end of the `with` block."""
+        parent = self.folder if self.folder and os.path.isdir(self.folder) else None  # noqa: PTH112 - may be None
+        # A copy that a decoder still holds open is left to the system's cleanup of temporary files.
+        return TemporaryDirectory(prefix="mien-", dir=parent, ignore_cleanup_errors=True)
 
     def fetch(
         self,
@@ -125,6 +139,7 @@ class Fetcher:
         place = locate(entry.uri, self.storage_options)
         whole = entry.where == "file"
         if place.filesystem is None:
+            require_regular_file(place.path)
             hold(max(entry.bytes, 0))
             with Path(place.path).open("rb") as file:
                 file.seek(entry.offset)
@@ -164,16 +179,20 @@ class Fetcher:
             beat: heartbeat callback, called while the video is copied.
 
         Raises:
-            UnreadVideoError: the video cannot be copied.
+            UnreadVideoError: the video cannot be copied, or is no regular file.
         """
         place = locate(entry.uri, self.storage_options)
         if content is None and place.filesystem is None and entry.where == "file":
+            try:
+                with suppress(OSError):  # it is gone, which the decoder reports
+                    require_regular_file(place.path)
+            except ValueError as error:
+                raise UnreadVideoError(error) from error
             yield place.path
             return
         suffix = suffix_of(entry.member or entry.uri)[:10]
-        # A folder, because on Windows a decoder cannot open a temporary file that is open here. A copy that the
-        # decoder still holds open is left to the system's cleanup of temporary files.
-        with TemporaryDirectory(prefix="mien-", ignore_cleanup_errors=True) as folder:
+        # A folder, because on Windows a decoder cannot open a temporary file that is open here.
+        with self.temporary_folder() as folder:
             copy = Path(folder, f"input{suffix}")
             if content is not None:
                 copy.write_bytes(content)
@@ -235,6 +254,20 @@ class _OpenTable:
                     self._reader = None
             finally:
                 self._reading.release()
+
+
+def require_regular_file(path: str) -> None:
+    """Refuse what is no file or link to one: reading a named pipe or a device may never end.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is a folder, a named pipe, a socket or a device.
+    """
+    mode = os.stat(path).st_mode  # noqa: PTH116 - any name
+    if stat.S_ISREG(mode):
+        return
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+    raise ValueError(f"expected a regular file, got {kinds.get(stat.S_IFMT(mode), 'a device')}")
 
 
 def _told(error: Exception) -> str:

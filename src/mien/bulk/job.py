@@ -17,6 +17,7 @@ from mien.bulk.job_folder import (
     JOB,
     locked,
     open_job,
+    removed_unless_listed,
     require_other_than_sources,
     require_own_folder,
 )
@@ -95,7 +96,7 @@ def batch(
         from mien.bulk.ray_cluster import require_cluster
 
         require_cluster(options)
-    with locked(storage):
+    with locked(storage), removed_unless_listed(storage):
         job = _Job(storage, options, spec, tuple(classes), tell)
         return job.run(_sources(sources, storage, options), resume=resume, retry_failed=retry_failed)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
+import re
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mien.bulk.data_frames import is_stored_frame
 from mien.bulk.locations import locate, why
+from mien.bulk.parts import ROWS, RUNS
 from mien.bulk.remote_listing import path_on_this_machine, path_there
 from mien.errors import DataError, MienError
 from mien.quoting import quoted, quoted_path
@@ -35,18 +37,40 @@ JOB = "_mien/job.json"
 JOB_FORMAT = 1
 """Format version of this file."""
 
+_OUTPUT = frozenset({ROWS, "summary.json", "summary.html"})
+"""Files and folders that a job writes outside of `_mien`, after its inputs were listed."""
+
+_LOCK, _LOCK_TRIES = "lock", 5
+_UNLISTED = re.compile(rf"job\.json|{_LOCK}|frame-[0-9a-f]{{16}}\.parquet")
+"""Files that a job writes to `_mien` before its inputs are listed."""
+
+_MANIFEST, _MANIFEST_FILE = "_mien/manifest-0000", re.compile(r"\d{5,}\.parquet|manifest\.json")
+
 
 def require_own_folder(storage: Storage) -> None:
     """Check that the output folder is empty or belongs to a batch job.
 
+    Before the inputs of a job are listed, it has written nothing outside of `_mien`, so its output must not exist yet.
+
     Raises:
-        DataError: it contains other files.
+        DataError: it contains other files, or the file about its job is damaged.
     """
     names = [name for name in storage.names() if not name.startswith(".")]
-    if names and "_mien" not in names:
+    if not names:
+        return
+    others = [name for name in names if name != "_mien"]
+    if "_mien" in names:
+        if not storage.exists(JOB):
+            inside = [name for name in storage.names("_mien") if not name.startswith(".")]
+            others += [f"_mien/{name}" for name in inside if not _UNLISTED.fullmatch(name)]
+        elif storage.read_json(JOB).get("manifest") is None:
+            others = [name for name in others if name in _OUTPUT]
+        else:
+            return
+    if others:
         raise DataError(
             f"{quoted_path(storage.root)}: expected a new or empty folder for the output, or that of a batch job, found "
-            f"other files ({quoted(names[0], 40)}). Name another folder."
+            f"other files ({quoted(others[0], 40)}). Name another folder."
         )
 
 
@@ -109,7 +133,7 @@ def open_job(
             f"{where}: expected a batch job of version {JOB_FORMAT}, got version {quoted(job.get('format'))}. "
             "Continue it with the version of mien that began it, or name another folder."
         )
-    if job["manifest"] is None:  # the earlier run ended before its inputs were listed
+    if job.get("manifest") is None:  # the earlier run ended before its inputs were listed
         storage.write_json(JOB, {**job, **wanted, "mien": version})
         return None
     if differences := _differences(job, wanted):
@@ -146,24 +170,77 @@ def _identity(sources: list[Any]) -> list[Any]:
 
 
 @contextmanager
-def locked(storage: Storage) -> Iterator[None]:
-    """Lock a local output folder against other processes.
+def removed_unless_listed(storage: Storage) -> Iterator[None]:
+    """Remove the files of a new job again if the block fails before its inputs are listed; use within `locked`.
 
-    Does nothing for URLs, on Windows and on file systems without locks. There, the older of two processes still stops
-    before its next commit (`Parts.require_latest`).
+    In object stores, where nothing is locked, they are kept: another process may have begun the same job since.
+    """
+    is_new = storage.is_local and not storage.exists(JOB)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(MienError, OSError):  # such as a lost disk, which the error below reports
+                _remove_unlisted(storage)
+        raise
+
+
+def _remove_unlisted(storage: Storage) -> None:
+    """Remove the files of a job unless its inputs were listed."""
+    is_listed = storage.exists(JOB) and storage.read_json(JOB).get("manifest") is not None
+    if is_listed or storage.names(RUNS):
+        return
+    storage.remove_folder(_MANIFEST, _MANIFEST_FILE)
+    storage.remove_folder("_mien", _UNLISTED)
+
+
+@contextmanager
+def locked(storage: Storage) -> Iterator[None]:
+    """Lock a local output folder against other processes; if the block fails, remove the folders that it left empty.
+
+    Nothing is locked for URLs, on Windows and on file systems without locks. There, the older of two processes still
+    stops before its next commit (`Parts.require_latest`).
 
     Raises:
         DataError: another process holds the lock, or the folder cannot be created or written to.
     """
-    if not storage.is_local or fcntl is None:
+    if not storage.is_local:
         yield
         return
-    with _open_lock(storage.root) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            _require_no_locks(storage.root, error)
-        yield
+    folder = Path(storage.root, "_mien")
+    made = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+    try:
+        if fcntl is None:
+            yield
+            return
+        with _held_lock(storage.root):
+            yield
+    except BaseException:
+        for place in made:
+            with suppress(OSError):  # it is not empty
+                place.rmdir()
+        raise
+
+
+@contextmanager
+def _held_lock(root: str) -> Iterator[None]:
+    for number in range(_LOCK_TRIES):
+        with _open_lock(root) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                _require_no_locks(root, error)
+            if _is_in_place(file, root) or number == _LOCK_TRIES - 1:  # inodes of some network drives change
+                yield
+                return
+
+
+def _is_in_place(file: IO[str], root: str) -> bool:
+    """Return whether the open file of the lock was not removed since by a process whose job failed."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), Path(root, "_mien", _LOCK).stat())
+    except FileNotFoundError:
+        return False
 
 
 def _open_lock(root: str) -> IO[str]:
@@ -171,7 +248,7 @@ def _open_lock(root: str) -> IO[str]:
     folder = Path(root, "_mien")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return Path(folder, "lock").open("a")
+        return Path(folder, _LOCK).open("a")
     except (FileExistsError, NotADirectoryError) as error:
         raise DataError(f"{quoted_path(root)}: expected a folder for the output, got a file.") from error
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.bulk.output import rows_to_table
 from mien.bulk.supervisor import Attempts, Supervisor
+from mien.bulk.worker_folders import remove_abandoned
 from mien.errors import MienError
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def run_local(work: Work, entries: Iterator[Entry]) -> None:
     Raises:
         MienError: workers cannot be started, or rows cannot be written.
     """
+    remove_abandoned()
     rows: queue.Queue[Any] = queue.Queue(_QUEUE)
     inputs = _Shared(entries)
     options = work.options

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.bulk.parts import run_order
 from mien.bulk.sorted_ids import distinct, gathered, is_among
 from mien.bulk.storage import iterate_batches
 
@@ -94,7 +95,7 @@ def remove_outdated(parts: Parts, manifest: str, frames: Sequence[str]) -> None:
         if _MANIFEST.fullmatch(name) and manifest_number(name) < number:
             storage.remove_folder(f"_mien/{name}", _MANIFEST_FILE)
     for run in storage.names(_LEFT):
-        if run <= parts.run.name:
+        if run_order(run) <= run_order(parts.run.name):
             storage.remove_folder(f"{_LEFT}/{run}", _LEFT_FILE)
     storage.remove_folder(_LEFT, _LEFT_FILE)
     for file in frames:

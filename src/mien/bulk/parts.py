@@ -9,13 +9,14 @@ records which pending files of earlier runs are accepted; files that a process o
 ignored. A run that detects a newer run stops. An old process that stalls while it uploads a part can still duplicate
 rows of pending files that the newer run has accepted; a run therefore removes rows that are also in an earlier file,
 when it starts and before it writes the summary (`drop_repeated`). Parts are never removed, and the rows of an input are
-kept in the file with the lowest name, so that no row is lost.
+kept in the first file in the order of runs (`run_order`), so that no row is lost.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 ROWS, PENDING, RUNS, STATS = "rows", "_mien/pending", "_mien/runs", "_mien/stats"
 _MERGED = b"mien.merged"
 _GROUP = 50_000  # maximum rows per row group
+_RUN_NUMBER = re.compile(r"(?:part-)?([0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Run:
     """One run of a job.
 
     Args:
-        name: increases from run to run; part of the names of its files.
+        name: starts with a number that increases from run to run (`run_order`); part of the names of its files.
         accepted: pending files of earlier runs that this run accepts.
     """
 
@@ -91,7 +93,7 @@ class Parts:
         merged = {name for part in storage.sizes(ROWS) for name in _merged_by(storage, part)}
         pending = storage.sizes(PENDING)
         accepted = [name for name in pending if name not in merged and before and before.counts(name)]
-        number = int(before.name.split("-")[0]) + 1 if before else 0
+        number = run_order(before.name)[0] + 1 if before else 0
         run = Run(f"{number:04d}-{secrets.token_hex(4)}", frozenset(accepted))
         storage.write_json(f"{RUNS}/{run.name}.json", {**about, "accepted": accepted})
         for name in pending:
@@ -178,8 +180,8 @@ class Parts:
         return ids
 
     def _files(self) -> list[str]:
-        """Return the files with the committed rows: the parts, then the pending files, each sorted by name."""
-        parts = [f"{ROWS}/{name}" for name in self.storage.sizes(ROWS)]
+        """Return the files with the committed rows: the parts, then the pending files, each in the order of runs."""
+        parts = [f"{ROWS}/{name}" for name in sorted(self.storage.sizes(ROWS), key=run_order)]
         return [*parts, *(f"{PENDING}/{name}" for name in self._pending())]
 
     def tables(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -193,7 +195,7 @@ class Parts:
         Raises:
             DataError: another process has.
         """
-        newest = max(self.storage.documents(RUNS), default="")
+        newest = _latest_document(self.storage)
         if newest and newest != f"{self.run.name}.json":
             raise DataError(
                 f"{quoted_path(self.storage.root)}: another process works on this job since, so this one stops."
@@ -201,9 +203,8 @@ class Parts:
 
     def _pending(self) -> dict[str, int]:
         found = self.storage.sizes(PENDING)
-        return {
-            name: size for name, size in found.items() if self.run.counts(name) and name not in self._merged
-        }
+        names = [name for name in found if self.run.counts(name) and name not in self._merged]
+        return {name: found[name] for name in sorted(names, key=run_order)}
 
     def _merge(self, names: list[str]) -> None:
         self.require_latest()
@@ -263,10 +264,27 @@ def _merged_by(storage: Storage, part: str) -> list[str]:
     return list(json.loads(metadata.get(_MERGED, b"[]")))
 
 
+def run_order(name: str) -> tuple[int, str]:
+    """Return the key that sorts runs and their files: the number of the run, then the name.
+
+    The number has four digits or more, so names alone are sorted wrongly from run 10000 on.
+
+    >>> sorted(["10000-ab", "9999-cd"], key=run_order), run_order("part-0007-ef-00000.parquet")
+    (['9999-cd', '10000-ab'], (7, 'part-0007-ef-00000.parquet'))
+    """
+    found = _RUN_NUMBER.match(name)
+    return (int(found[1]) if found else -1), name
+
+
 def latest_run(storage: Storage) -> Run | None:
     """Return the newest run of a job, `None` if there is none."""
-    names = storage.documents(RUNS)
-    if not names:
+    name = _latest_document(storage)
+    if name is None:
         return None
-    about = storage.read_json(f"{RUNS}/{max(names)}")
-    return Run(max(names).removesuffix(".json"), frozenset(about["accepted"]))
+    about = storage.read_json(f"{RUNS}/{name}")
+    return Run(name.removesuffix(".json"), frozenset(about["accepted"]))
+
+
+def _latest_document(storage: Storage) -> str | None:
+    """Return the name of the file about the newest run, `None` if there is none."""
+    return max(storage.documents(RUNS), key=run_order, default=None)

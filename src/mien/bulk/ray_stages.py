@@ -15,6 +15,7 @@ from mien.bulk.entries import entry_from_row
 from mien.bulk.fetching import Fetched, Fetcher
 from mien.bulk.output import rows_to_table
 from mien.bulk.supervisor import Attempts, Supervisor
+from mien.bulk.worker_folders import remove_abandoned
 from mien.errors import MienError
 
 if TYPE_CHECKING:
@@ -193,6 +194,7 @@ class Recognize:
     ) -> None:
         self._classes, self._options, self._reports = classes, options, reports
         self._name, self._version = f"{platform.node()} {os.getpid()}", spec.version
+        remove_abandoned()
         spec = replace(spec, processes=min(options.workers, usable_cores()))
         self._supervisor = Supervisor(spec, fetcher, Attempts(options.max_attempts), options.timeout)
         self._ended: float | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.batch_options import usable_cores
@@ -65,8 +64,13 @@ class TimedDetector:
             self.seconds += self._clock() - started
 
 
-def open_recognizer(spec: ModelSpec) -> tuple[Recognizer, TimedDetector]:
-    """Open the recognizer of a model, on one processor thread, and return it with its detector."""
+def open_recognizer(spec: ModelSpec, fetcher: Fetcher) -> tuple[Recognizer, TimedDetector]:
+    """Open the recognizer of a model, on one processor thread, and return it with its detector.
+
+    Args:
+        spec: the model.
+        fetcher: creates the folder for a temporary copy of the model, if its bytes are given.
+    """
     detector = TimedDetector(CenterFace(threads=1))
     settings: dict[str, Any] = {
         "label_set": spec.label_set,
@@ -79,7 +83,7 @@ def open_recognizer(spec: ModelSpec) -> tuple[Recognizer, TimedDetector]:
     }
     if spec.data is None:
         return Recognizer(spec.model, **settings), detector
-    with TemporaryDirectory(prefix="mien-") as folder:
+    with fetcher.temporary_folder() as folder:
         path = Path(folder, "model.onnx")
         path.write_bytes(spec.data)
         return Recognizer(path, **settings), detector
@@ -96,7 +100,7 @@ class InputRecognizer:
 
     def __init__(self, spec: ModelSpec, fetcher: Fetcher, beat: Callable[[], None] = lambda: None) -> None:
         self._spec, self._fetcher, self._beat = spec, fetcher, beat
-        self._recognizer, self._detector = open_recognizer(spec)
+        self._recognizer, self._detector = open_recognizer(spec, fetcher)
 
     def __call__(self, entry: Entry, fetched: Fetched) -> tuple[dict[str, Any], Seconds]:
         """Return the row of an input and the seconds of each stage; errors of the input are reported in its row."""

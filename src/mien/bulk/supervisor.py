@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.output import set_aside
+from mien.bulk.worker_folders import WorkerFolder
 from mien.child_python import module_command
 from mien.errors import MienError, ModelError
 
@@ -67,7 +68,7 @@ class Attempts:
 
 
 class WorkerProcess:
-    """A running `mien.bulk.worker` process.
+    """A running `mien.bulk.worker` process, with a folder for its temporary files that is removed at its end.
 
     Args:
         spec: the model.
@@ -75,10 +76,17 @@ class WorkerProcess:
     """
 
     def __init__(self, spec: ModelSpec, fetcher: Fetcher) -> None:
-        self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=-1)  # noqa: S603
+        self._folder = WorkerFolder()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603
+                COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=-1
+            )
+        except BaseException:
+            self._folder.remove()
+            raise
         self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
-        self.send((spec, fetcher))
+        self.send((spec, fetcher.copying_to(self._folder.path)))
 
     @property
     def pid(self) -> int:
@@ -108,7 +116,7 @@ class WorkerProcess:
         return self._answers.get(timeout=timeout)
 
     def end(self) -> str:
-        """Kill the process if it is still running, and return how it ended."""
+        """Kill the process if it is still running, remove its temporary files, and return how it ended."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0.2)
         killed_here = self._process.poll() is None
@@ -118,6 +126,7 @@ class WorkerProcess:
             with suppress(OSError, ValueError):
                 if stream:
                     stream.close()
+        self._folder.remove()
         if killed_here:
             return "no answer"
         if code >= 0:
