@@ -12,6 +12,7 @@ from mien.errors import DataError
 from mien.training.batches import TrainingBatches
 from mien.training.custom import CustomParts
 from mien.training.model_builder import build_model, start_from
+from mien.training.objective import create_training_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,6 +112,7 @@ def search_learning_rate(
     if start is not None:
         start_from(model, start, training)
     _make_rate_settable(model)
+    create_training_state(model)
     batches = TrainingBatches(training, plain, augment=custom.augment)
     rates = np.geomspace(LOWEST, HIGHEST, steps)
     losses: list[float] = []
