@@ -77,8 +77,8 @@ def test_a_named_pipe_is_refused_at_once(tmp_path: Path, name: str) -> None:
         (entry,) = Lister().entries([str(source)])
         fetcher = Fetcher()
         row, _ = InputRecognizer(SPEC, fetcher)(entry, fetcher.fetch(entry))
-        told = f"{tmp_path / name}: expected a regular file, got a named pipe."
-        assert (row["error_kind"], row["error"]) == ("unreadable", told)
+        assert row["error_kind"] == "unreadable"
+        assert row["error"].endswith(f"/{name}: expected a regular file, got a named pipe.")  # a long path is cut
     assert time.monotonic() - started < 10
 
 
