@@ -78,9 +78,8 @@ def test_a_named_pipe_is_refused_at_once(tmp_path: Path, name: str) -> None:
         fetcher = Fetcher()
         row, _ = InputRecognizer(SPEC, fetcher)(entry, fetcher.fetch(entry))
         assert row["error_kind"] == "unreadable"
-        assert row["error"].endswith(
-            f"/{name}: expected a regular file, got a named pipe."
-        )  # a long path is cut
+        # A long path is cut.
+        assert row["error"].endswith(f"/{name}: expected a regular file, got a named pipe.")
     assert time.monotonic() - started < 10
 
 
