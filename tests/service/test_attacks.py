@@ -75,7 +75,7 @@ def test_a_redirecting_video_is_refused_promptly_and_opens_no_socket(
     assert time.monotonic() - began < 3
     assert reply.status in {415, 422}
     assert reply.headers["content-type"] == "application/problem+json"
-    assert udp_sockets() == before
+    assert udp_sockets() <= before  # one of an earlier test may be closed meanwhile
     video = make_video(tmp_path / "video.mp4").read_bytes()
     assert service.send_raw(video, "every=30", kind="video/mp4", to=_VIDEO).lines[-1]["error"] is None
 
