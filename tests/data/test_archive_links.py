@@ -188,3 +188,11 @@ def test_names_that_differ_only_in_case_are_refused_where_files_ignore_it(
     monkeypatch.setattr(Path, "exists", ignoring_case)
     with pytest.raises(DataError, match=r"got 'on/A\.png' for 'on/A\.png', which is taken by another one"):
         mien.load(path)
+
+
+def test_links_of_other_files_that_lead_out_of_the_archive_are_left_out(tmp_path: Path) -> None:
+    faces = [(f"{word}/{i}.png", 20 * i) for word in ("happy", "sad") for i in range(3)]
+    others = [("tools/run.py", SYMBOLIC, "/usr/bin/run.py"), ("happy/notes.md", SYMBOLIC, "../../notes.md")]
+    assert len(mien.load(write_tar(tmp_path / "a.tar.gz", *faces, *others))) == 6
+    with pytest.raises(DataError, match="got 1 link that leads to none, such as 'fear'"):
+        mien.load(write_tar(tmp_path / "b.tar.gz", *faces, *others, ("fear", SYMBOLIC, "/photos/fear")))

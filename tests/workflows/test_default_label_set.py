@@ -61,7 +61,7 @@ def test_the_folder_of_the_fer2013_table_has_its_label_set(tmp_path: Path) -> No
 def test_only_data_in_memory_with_the_labels_of_fer2013_have_its_label_set() -> None:
     images, numbers = make_dataset(7).images[:7], np.arange(7)
     frame = pd.DataFrame({"emotion": numbers, "pixels": [" ".join(["7"] * 2304)] * 7})
-    for data in ((images, numbers), frame):
+    for data in ((images, numbers), (images, np.eye(7, dtype=np.float32)), frame):
         assert own_label_set(data) == own_label_set(mien.load(data)) == "fer2013"
     words = pd.DataFrame({"label": list(WORDS), "image": list(images)})
     for data in ((images, list(WORDS)), words, {"images": images, "labels": np.array(WORDS)}):

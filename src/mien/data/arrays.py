@@ -107,10 +107,12 @@ def _read_tuple(data: Sequence[Any], options: ReadOptions, progress: Progress | 
     if len(data) == 3 and data[2] is not None:
         arrays["splits"] = _to_array(data[2])
     if isinstance(given, np.ndarray) and is_soft(given):
+        numbered = options.class_names is None
         soft = read_soft_labels(given, options, _MEMORY)
         arrays["labels"] = soft.words
         options = replace(options, label_set=soft.label_set, class_names=None, merge=())
-        return soft.apply(read_arrays_of(arrays, options, _MEMORY, progress))
+        dataset = soft.apply(read_arrays_of(arrays, options, _MEMORY, progress))
+        return replace(dataset, fer2013_labels=numbered and soft.label_set == FER2013)
     if options.class_names is None and isinstance(given, np.ndarray) and given.dtype.kind in "uif":
         label_set = options.label_set or FER2013
         arrays["class_names"] = np.array(label_set.classes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import lzma
-import posixpath
 import shutil
 import tarfile
 import tempfile
@@ -13,13 +12,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, NoReturn
 
+from mien.data.archive_links import ends_of, goal_of, is_wanted, place_of
 from mien.data.packed import MOST_MEMBERS, packing_of, stream_tar
 from mien.errors import DataError
 from mien.labels import quote
 from mien.unpacking import UnpackError, budget_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 _MOST_BYTES = 50 * 2**30
 """Maximum unpacked size of an archive."""
@@ -32,7 +32,6 @@ _ENDINGS = frozenset(
 _DATA_ENDINGS = frozenset({".parquet", ".npz"})
 _FEWEST = 2
 _FEWEST_BYTES = 100  # compressed bytes per file; an image of 48x48 pixels takes about 500
-_LONGEST_GOAL = 4096  # characters; the longest path that a link can have on Linux
 _MOST_NESTED = 16  # maximum depth of links to folders that contain links to folders
 _BROKEN = (
     EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, tarfile.TarError,
@@ -72,14 +71,14 @@ def class_folder_names(path: Path) -> set[str]:
 def _names(path: Path) -> Iterator[str]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            yield from filter(_is_wanted, archive.namelist())
+            yield from filter(is_wanted, archive.namelist())
         return
     with path.open("rb") as file, ExitStack() as stack:
         packing = packing_of(file.read(6))
         if packing == "plain" and path.suffix != ".tar":
             return
         for info in stream_tar(file, packing, stack).entries(MOST_MEMBERS):
-            if (info.isfile() or info.islnk() or info.issym()) and _is_wanted(info.name):
+            if (info.isfile() or info.islnk() or info.issym()) and is_wanted(info.name):
                 yield info.name
 
 
@@ -109,7 +108,7 @@ def _unpack(path: Path, folder: Path) -> None:
     packed, target = path.stat().st_size, _Target(path, folder)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            infos = [info for info in archive.infolist() if not info.is_dir() and _is_wanted(info.filename)]
+            infos = [info for info in archive.infolist() if not info.is_dir() and is_wanted(info.filename)]
             _require_bounded(path, packed, sum(info.file_size for info in infos), len(infos))
             for info in infos:
                 with archive.open(info) as stream:
@@ -119,7 +118,7 @@ def _unpack(path: Path, folder: Path) -> None:
         tar = stream_tar(file, packing_of(file.read(6)), stack)
         for entry in tar.entries(_most_files(packed)):
             target.count += 1
-            if not _is_wanted(entry.name):
+            if not is_wanted(entry.name):
                 continue
             if entry.issym() or entry.islnk():
                 target.add_link(entry)
@@ -175,7 +174,7 @@ class _Target:
         Raises:
             DataError: If a member with another name has the same place.
         """
-        place, goal = self._claim(entry.name), _goal_of(entry)
+        place, goal = self._claim(entry.name), goal_of(entry)
         if goal == place and (self._folder / place).is_file():  # tar's entry for a file that is added again
             return
         (self._folder / place).unlink(missing_ok=True)
@@ -187,7 +186,7 @@ class _Target:
         Raises:
             DataError: If a link leads to none in the archive, or the limits are exceeded.
         """
-        links = _ends(self._links)
+        links = ends_of(self._links)
         for _ in range(_MOST_NESTED):
             unfinished = {str(parent) for place in links for parent in PurePosixPath(place).parents}
             rest = {
@@ -198,6 +197,8 @@ class _Target:
             if len(rest) == len(links):
                 break
             links = rest
+        if not (links := {place: goal for place, goal in links.items() if _may_be_data(place)}):
+            return
         lead = "link that leads" if len(links) == 1 else "links that lead"
         raise DataError(
             f"{self._archive}: expected links to files in the archive, got {len(links):,} {lead} to none, such as "
@@ -223,7 +224,7 @@ class _Target:
 
     def _claim(self, name: str) -> str:
         """Return the place of a member, which no member with another name may have."""
-        place, plain = _place_of(name), str(PurePosixPath(name))
+        place, plain = place_of(name), str(PurePosixPath(name))
         if place not in self._names:
             self._require_free(place, name)
         elif self._names[place] != plain:
@@ -241,36 +242,6 @@ class _Target:
             f"{self._archive}: expected members that are different files when they are unpacked, got {quote(name)} for "
             f"{quote(place)}, which is taken by another one. Unpack it yourself and give the folder."
         )
-
-
-def _place_of(name: str) -> str:
-    """Return the path below the folder for the name of a member."""
-    parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in {"/", "..", "."}]
-    return "/".join(part.replace(":", "_") for part in parts)
-
-
-def _goal_of(link: tarfile.TarInfo) -> str | None:
-    """Return the place that a link leads to; `None` if it is outside of the archive, or would not be unpacked."""
-    goal = link.linkname
-    if len(goal) > _LONGEST_GOAL or (link.issym() and goal.startswith("/")):
-        return None
-    if link.issym():  # relative to its folder; the name of a hard link is that of a member
-        goal = posixpath.normpath(posixpath.join(posixpath.dirname(link.name.lstrip("/")), goal))
-    return (_place_of(goal) or None) if _is_wanted(goal) else None
-
-
-def _ends(links: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Return the end of the chain that begins with each link: no link; `None` outside of the archive, and for a loop."""
-    ends: dict[str, str | None] = {}
-    for start in links:
-        chain: dict[str, None] = {}
-        at: str | None = start
-        while at is not None and at in links and at not in ends and at not in chain:
-            chain[at] = None
-            at = links[at]
-        end = None if at is None or at in chain else ends.get(at, at)
-        ends |= dict.fromkeys(chain, end)
-    return ends
 
 
 def _require_bounded(path: Path, packed: int, size: int, count: int) -> None:
@@ -291,6 +262,6 @@ def _is_image(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in _ENDINGS
 
 
-def _is_wanted(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return not any(part.startswith((".", "__MACOSX")) for part in parts) and not name.endswith("/")
+def _may_be_data(name: str) -> bool:
+    """Return whether a link may lead to data: by its ending, or, without one, to a folder of images."""
+    return PurePosixPath(name).suffix.lower() in {"", ".csv", ".tsv", ".txt", *_ENDINGS, *_DATA_ENDINGS}

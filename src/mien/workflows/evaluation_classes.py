@@ -71,7 +71,8 @@ def _is_fer2013_in_memory(data: Any, class_names: Any) -> bool:
     if class_names is not None or not isinstance(data, tuple | list) or len(data) <= _LABELS_AT:
         return False
     labels = np.asarray(data[_LABELS_AT])
-    return labels.ndim == 1 and labels.dtype.kind in "uif"
+    numbers = labels.ndim == 1 or labels.shape[1:] == (len(FER2013),)  # a class number, or a distribution
+    return numbers and labels.dtype.kind in "uif"
 
 
 def reading_label_set(
