@@ -73,8 +73,15 @@ def path_on_disk(path: str | Path) -> Path:
 def new_folder(path: Path) -> Iterator[None]:
     """Create a folder; if the block fails, remove it and the parents that were created, unless they contain files."""
     path_on_disk(path)
-    made = [place for place in (path, *path.parents) if not place.exists()]
-    path.mkdir(parents=True, exist_ok=True)
+    with removing_new_folders(path):
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+
+
+@contextmanager
+def removing_new_folders(path: Path) -> Iterator[None]:
+    """If the block fails, remove a folder and its parents that did not exist before, unless they contain files."""
+    made = [place for place in (path, *path.parents) if not os.path.lexists(place)]
     try:
         yield
     except BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from mien.bulk.locations import locate, why
 from mien.bulk.parts import ROWS, RUNS
 from mien.bulk.remote_listing import path_on_this_machine, path_there
 from mien.errors import DataError, MienError
+from mien.files import removing_new_folders
 from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
@@ -207,19 +208,11 @@ def locked(storage: Storage) -> Iterator[None]:
     if not storage.is_local:
         yield
         return
-    folder = Path(storage.root, "_mien")
-    made = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
-    try:
-        if fcntl is None:
-            yield
-            return
-        with _held_lock(storage.root):
-            yield
-    except BaseException:
-        for place in made:
-            with suppress(OSError):  # it is not empty
-                place.rmdir()
-        raise
+    with (
+        removing_new_folders(Path(storage.root, "_mien")),
+        nullcontext() if fcntl is None else _held_lock(storage.root),
+    ):
+        yield
 
 
 @contextmanager

@@ -41,19 +41,6 @@ def read_tables(
     progress: Progress | None,
 ) -> Dataset:
     """Read tables: FER2013 tables with the fast reader, others with the general one."""
-    dataset = _read_tables(tables, place, options, votes, cache=cache, progress=progress)
-    return replace(dataset, fer2013_labels=all(map(is_fer2013, tables)))
-
-
-def _read_tables(
-    tables: list[Path],
-    place: Path,
-    options: ReadOptions,
-    votes: Path | None,
-    *,
-    cache: bool,
-    progress: Progress | None,
-) -> Dataset:
     general = options.group is not None or options.merge or options.label_set in _OTHER_SETS
     selected = _selects_from_fer2013(options, tables)
     _refuse_with_votes(tables, place, options, votes, selected=selected)
@@ -81,7 +68,7 @@ def _read_tables(
             raise
         return read_general(tables, options, str(place), progress)
     refuse_unused(options, f"{place}: its images are crops of faces of 48x48 pixels already", "crop")
-    return dataset
+    return replace(dataset, fer2013_labels=all(map(is_fer2013, tables)))
 
 
 def _refuse_with_votes(
